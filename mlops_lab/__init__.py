@@ -8,6 +8,8 @@ Modules:
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
+- `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
+- `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record."""
 
