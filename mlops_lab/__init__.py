@@ -9,6 +9,7 @@ Modules:
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
+- `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
