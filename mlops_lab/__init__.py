@@ -15,6 +15,7 @@ Modules:
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
+- `mlops_lab.pipeline.report`: Make one self-contained page about a run.
 - `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
