@@ -620,7 +620,7 @@ PLANTS = [
     Plant(
         "errors_used",
         "WorldError outside",
-        append(WORLD_PY, "\n\nclass _WorldError(ValueError): ...\n"),
+        append(WORLD_PY, "\n\nclass WorldError(ValueError): ...\n"),
         ("orphans",),
     ),
     Plant("errors_used", "LabError(str)", edit(ERRORS_PY, "LabError(Exception)", "LabError(str)")),

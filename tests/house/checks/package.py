@@ -12,6 +12,7 @@ import symtable
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from .tree import (
@@ -198,6 +199,7 @@ WIRING = {"serving.launcher": ("models",)}
 _NEVER_IMPORTED = ("notebooks", "pipelines", "course", "apps", "explore", "tests", "benchmarks")
 
 
+@lru_cache(maxsize=4096)
 def _imports(tree: ast.AST, module: str, is_door: bool) -> list[tuple[int, str]]:
     "Line and absolute name of everything imported, also inside functions and by name."
     base = [PACKAGE, *module.split(".")] if module else [PACKAGE]

@@ -4,6 +4,7 @@ import ast
 import configparser
 import re
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 
 from .tree import (
@@ -444,7 +445,7 @@ def _raised(tree: ast.Module) -> set[str]:
 
 
 def _strangers(root: Path, family: dict[str, str]) -> list[Violation]:
-    "Error classes that live outside the one family."
+    "Public error classes that live outside the one family."
     mend = "raise one of the family; a new situation is a new child in foundation.errors"
     return [
         Violation(
@@ -457,6 +458,7 @@ def _strangers(root: Path, family: dict[str, str]) -> list[Violation]:
         if module.name != "foundation.errors"
         for node in definitions(module.tree)
         if isinstance(node, ast.ClassDef)
+        and not node.name.startswith("_")  # a signal that never leaves its module
         and any(
             ast.unparse(base) in family or ast.unparse(base).endswith(("Error", "Exception"))
             for base in node.bases
@@ -498,42 +500,42 @@ _INDEX = re.compile(
 )
 
 
-def _text_lines(root: Path) -> list[tuple[str, int, str]]:
+@lru_cache(maxsize=4096)
+def _matches(pattern: re.Pattern, text: str) -> list[tuple[int, str]]:
+    "Line numbers and texts of all matches."
+    lines = enumerate(text.splitlines(), 1)
+    return [(number, match[0]) for number, line in lines for match in pattern.finditer(line)]
+
+
+def _search(root: Path, pattern: re.Pattern) -> list[tuple[str, str]]:
+    "Place and text of all matches in the tracked text files."
     found = []
     for name in tracked_files(root):
         raw = (root / name).read_bytes()
         if b"\0" in raw[:8192] or len(raw) > 8 * FILE_BYTES:
             continue
         text = raw.decode("utf-8", errors="replace")
-        found += [(name, number, line) for number, line in enumerate(text.splitlines(), 1)]
+        found += [(f"{name}:{number}", match) for number, match in _matches(pattern, text)]
     return found
 
 
 def check_machine_paths(root: Path) -> list[Violation]:
     "14. No tracked file names a folder of one machine."
+    wanted = "paths relative to the project, or taken from settings"
+    mend = "make it relative; in a notebook, clear or rerun the output"
     return [
-        Violation(
-            f"{name}:{number}",
-            f"a path of a machine: {match[0]}",
-            "paths relative to the project, or taken from settings",
-            "make it relative; in a notebook, clear or rerun the output",
-        )
-        for name, number, line in _text_lines(root)
-        for match in [*_MACHINE_PATH.finditer(line), *_FILE_ADDRESS.finditer(line)]
+        Violation(place, f"a path of a machine: {match}", wanted, mend)
+        for pattern in (_MACHINE_PATH, _FILE_ADDRESS)
+        for place, match in _search(root, pattern)
     ]
 
 
 def check_package_index(root: Path) -> list[Violation]:
     "15. No tracked file names the address of a package index."
+    wanted = "names and versions only; where they come from is the machine's setting"
     return [
-        Violation(
-            f"{name}:{number}",
-            f"a package index: {match[0]}",
-            "names and versions only; where they come from is the machine's setting",
-            "remove it",
-        )
-        for name, number, line in _text_lines(root)
-        for match in _INDEX.finditer(line)
+        Violation(place, f"a package index: {match}", wanted, "remove it")
+        for place, match in _search(root, _INDEX)
     ]
 
 

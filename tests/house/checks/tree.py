@@ -7,6 +7,7 @@ the same checks judge the real project and the miniature one that proves they bi
 import ast
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -173,16 +174,17 @@ def tracked_files(root: Path) -> list[str]:
         if ran.returncode == 0:
             names = sorted(set(ran.stdout.split("\0")) - {""})
             return [name for name in names if (root / name).is_file()]
-    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return sorted(
-        path.as_posix()
-        for path in paths
-        if not any(
-            part in _SKIPPED_FOLDERS or part.startswith((".git", ".venv", ".lab"))
-            for part in path.parts[:-1]
-            if part != ".githooks"
-        )
-    )
+    skipped = (".git", ".venv", ".lab")
+    kept = ".githooks"
+    names = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [
+            name
+            for name in folders
+            if name == kept or not (name in _SKIPPED_FOLDERS or name.startswith(skipped))
+        ]
+        names += [os.path.relpath(os.path.join(folder, name), root) for name in files]
+    return sorted(name.replace(os.sep, "/") for name in names)
 
 
 def read_page(path: Path, root: Path) -> Page:
@@ -242,17 +244,24 @@ def all_pages(root: Path) -> list[Page]:
 def modules(root: Path) -> list[Module]:
     "The exported modules on disk, the generated index left out."
     found = []
-    for path in sorted((root / PACKAGE).rglob("*.py")):
-        parts = path.relative_to(root / PACKAGE).with_suffix("").parts
-        if parts == ("_modidx",):
-            continue
-        is_door = parts[-1] == "__init__"
-        name = ".".join(parts[:-1] if is_door else parts)
-        source = path.read_text(encoding="utf-8")
-        found.append(
-            Module(path, path.relative_to(root).as_posix(), name, is_door, source, parse(source))
-        )
+    for folder, folders, names in os.walk(root / PACKAGE):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(".py") and name != "_modidx.py":
+                path = os.path.join(folder, name)
+                stamp = os.stat(path)
+                found.append(_read_module(path, root, stamp.st_mtime_ns, stamp.st_size))
     return found
+
+
+@lru_cache(maxsize=1024)
+def _read_module(path: str, root: Path, changed: int, size: int) -> Module:
+    place = Path(path)
+    parts = place.relative_to(root / PACKAGE).with_suffix("").parts
+    is_door = parts[-1] == "__init__"
+    source = place.read_text(encoding="utf-8")
+    file, name = place.relative_to(root).as_posix(), ".".join(parts[:-1] if is_door else parts)
+    return Module(place, file, name, is_door, source, parse(source))
 
 
 def expected_target(page: Page) -> str:
