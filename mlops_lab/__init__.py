@@ -2,6 +2,8 @@
 
 Modules:
 
+- `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
+- `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
@@ -10,6 +12,7 @@ Modules:
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
+- `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.

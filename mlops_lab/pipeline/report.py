@@ -125,8 +125,9 @@ def _stage(
 ) -> str:  # HTML
     "Show one stage."
     seconds = f" · {facts['seconds']:.1f} s" if facts.get("seconds") else ""
+    spoken = _escape(name.replace("_", " "))
     parts = [
-        f'<article class="stage" id="{_escape(name)}"><header><h3>{_escape(name.replace("_", " "))}</h3>'
+        f'<article class="stage" id="{_escape(name)}"><header><h3>{spoken}</h3>'
         f"<span>{_state(facts['state'])}{seconds}</span></header>"
     ]
     if record:
