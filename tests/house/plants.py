@@ -598,6 +598,11 @@ PLANTS = [
     ),
     Plant(
         "dependencies",
+        "`--editable .[dev]` without constraints",
+        edit("environment.yml", "click==8.3.1", "--editable .[dev]"),
+    ),
+    Plant(
+        "dependencies",
         "extra 'fun'",
         edit("environment.yml", "click==8.3.1", "-e .[fun]\n      - -c constraints.txt"),
     ),

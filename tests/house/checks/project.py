@@ -335,7 +335,7 @@ def _environment_findings(
     entries = _environment(read_text(root / file))
     constrained = any(re.search(r"(-c|--constraint)[ =]?\S*constraints.txt", e) for e, _ in entries)
     for entry, by_pip in entries:
-        local = re.match(r"(?:-e )?\.(?:\[([^\]]*)\])?$", entry)
+        local = re.match(r"(?:(?:-e|--editable) )?\.(?:\[([^\]]*)\])?$", entry)
         if entry.startswith("-") and not local:
             continue
         if local:
