@@ -165,6 +165,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'mlops_lab/foundation/workspace.py'),
                                                 'mlops_lab.foundation.workspace.Workspace.tracking_database': ( '10_foundation/workspace.html#workspace.tracking_database',
                                                                                                                 'mlops_lab/foundation/workspace.py'),
+                                                'mlops_lab.foundation.workspace._make_folders': ( '10_foundation/workspace.html#_make_folders',
+                                                                                                  'mlops_lab/foundation/workspace.py'),
                                                 'mlops_lab.foundation.workspace.open_workspace': ( '10_foundation/workspace.html#open_workspace',
                                                                                                    'mlops_lab/foundation/workspace.py')},
             'mlops_lab.pipeline.cache_key': { 'mlops_lab.pipeline.cache_key.Change': ( '50_pipeline/cache_key.html#change',
