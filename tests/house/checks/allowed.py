@@ -40,6 +40,12 @@ ALLOWED = (
     ),
     Allowed(
         "documented_names",
+        "mlops_lab/pipeline/stage.py",
+        "Stage.finish with 6 parameters",
+        "each is named in the last cell of a stage notebook; a value around them would say less",
+    ),
+    Allowed(
+        "documented_names",
         "mlops_lab/pipeline/engine.py",
         "LabEngine.execute_notebook",
         "Papermill calls this method with a signature of its own",
