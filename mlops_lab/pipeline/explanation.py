@@ -16,6 +16,7 @@ from typing import Any
 from ..foundation.settings import Settings
 from ..foundation.workspace import open_workspace
 from .cache_key import Change, find_changes, key_parts, make_key
+from .closure import find_closure
 from .notebook import check_parameters, read_notebook
 from .plan import Pipeline, StageSpec
 from .stage_run import RunOptions
@@ -79,4 +80,5 @@ def _parts_now(
     parameters = check_parameters(notebook, spec.parameters | given)
     parameters.pop("workspace", None)
     state = {probe: options.probes[probe](run_folder, lab) for probe in spec.state}
-    return key_parts(spec, notebook, parameters=parameters, folder=run_folder, state=state)
+    closure = find_closure(notebook)
+    return key_parts(spec, closure, parameters=parameters, folder=run_folder, state=state)

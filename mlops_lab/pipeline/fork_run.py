@@ -30,6 +30,7 @@ class _ForkedNotebook:
         cells = enumerate(manager.nb.cells)
         self.codes = [index for index, cell in cells if cell.cell_type == "code"]
         self.index, self.finished, self.passed = 0, False, True
+        self.heard = False
         self._clear = False
 
     @property
@@ -50,6 +51,7 @@ class _ForkedNotebook:
 
     def hear(self, message: dict[str, Any]) -> None:
         "Take note of one thing that happened."
+        self.heard = True
         if "start" in message:
             self.index = message["start"]
             self.manager.cell_start(self.cell, self.index)
@@ -127,6 +129,8 @@ def run_in_fork(
         return False
     except ConnectionResetError:
         notebook.finished = False
+    if not notebook.heard:
+        return False
     _drop_display_names(manager.nb)
     if notebook.finished and notebook.passed:
         return True

@@ -153,6 +153,11 @@ class ForkServer:
             )
         theirs.close()
 
+    @property
+    def process_id(self) -> int:
+        "Number of the first server's process."
+        return self._process.pid
+
     def warm(
         self,
         modules: Iterable[str],  # heavy modules

@@ -8,12 +8,14 @@ nothing new is started; what was made before stays in the store, so the next run
 # %% auto #0
 __all__ = ['RunEnd', 'run_pipeline']
 
-# %% ../../notebooks/50_pipeline/17_runner.ipynb #d4227d5f
+# %% ../../notebooks/50_pipeline/17_runner.ipynb #9acaba22
 import os
 import subprocess
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,6 +25,8 @@ from ..foundation.errors import PipelineProblem, close_matches
 from ..foundation.records import write_json
 from ..foundation.settings import Settings
 from ..foundation.workspace import Workspace, open_workspace
+from .closure import Closure, find_closure
+from .fork_server import ForkServer, can_fork
 from .notebook import StageNotebook, check_parameters, read_notebook
 from .plan import Pipeline, StageSpec
 from .stage import dump_settings
@@ -86,6 +90,63 @@ def _start_run(
     ChainLog(lab.ledger).append("run-started", facts)
     return run
 
+# %% ../../notebooks/50_pipeline/17_runner.ipynb #2091055c
+_HEAVY = {"keras", "mlflow", "scipy", "sklearn", "tensorflow"}  # imports of a second or more
+
+
+class _WarmForks:
+    "Starts warm processes when the first stage needs one."
+
+    def __init__(self, pipeline: Pipeline, closures: dict[str, Closure], logs: Path) -> None:
+        self._pipeline, self._closures, self._logs = pipeline, closures, logs
+        self._lock = threading.Lock()
+        self._server: ForkServer | None = None
+        self._warmed: dict[str, set[str]] = {}
+
+    def find(self, stage: str) -> tuple[ForkServer | None, str]:
+        "Find the process that has what a stage imports."
+        if not can_fork():
+            return None, ""
+        with self._lock:
+            if self._server is None:
+                self._logs.mkdir(parents=True, exist_ok=True)
+                light = set().union(*map(self._modules, self._closures)) - self._heavy(
+                    *self._closures
+                )
+                self._server = ForkServer(sorted(light), self._logs / "fork_server.log")
+                self._warm(self._heavy(stage, *self._dependents(stage)))
+            needed = self._heavy(stage)
+            for name, modules in self._warmed.items():
+                if needed and needed <= modules:
+                    return self._server, name
+            return self._server, self._warm(needed)
+
+    def close(self) -> None:
+        "End every warm process."
+        if self._server:
+            self._server.close()
+
+    def _warm(self, modules: set[str]) -> str:
+        if not modules:
+            return ""
+        name = self._server.warm(modules)
+        self._warmed[name] = modules
+        return name
+
+    def _modules(self, stage: str) -> set[str]:
+        return self._closures[stage].modules
+
+    def _heavy(self, *stages: str) -> set[str]:
+        modules = set().union(*map(self._modules, stages))
+        return {name for name in modules if name.split(".")[0] in _HEAVY}
+
+    def _dependents(self, stage: str) -> list[str]:
+        found = {stage}
+        for spec in self._pipeline.stages:
+            if found & set(spec.after):
+                found.add(spec.name)
+        return sorted(found)
+
 # %% ../../notebooks/50_pipeline/17_runner.ipynb #d872482b
 class _Run:
     "A run while it happens."
@@ -95,12 +156,14 @@ class _Run:
         self.lab = open_workspace(settings).create()
         self.notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
         self.parameters = _spread_parameters(pipeline, options.parameters, self.notebooks)
+        self.closures = {name: find_closure(one) for name, one in self.notebooks.items()}
         for spec in pipeline.stages:
             _check_names(spec, options)
         self.ledger = ChainLog(self.lab.ledger)
         self.name = _start_run(pipeline, self.lab, settings)
         self.folder = self.lab.run(self.name)
         self.ends: dict[str, StageEnd] = {}
+        self.warm = _WarmForks(pipeline, self.closures, self.folder / "logs")
 
     def tell(self, progress: Progress) -> None:
         "Tell the observer one step."
@@ -110,8 +173,16 @@ class _Run:
     def stage(self, spec: StageSpec) -> StageRun:
         "One stage of this run."
         values = {k: v for k, v in self.parameters[spec.name].items() if k != "workspace"}
-        notebook = self.notebooks[spec.name]
-        return StageRun(spec, notebook, values, self.folder, self.lab, self.options)
+        return StageRun(
+            spec,
+            self.notebooks[spec.name],
+            values,
+            self.closures[spec.name],
+            self.folder,
+            self.lab,
+            self.options,
+            partial(self.warm.find, spec.name) if self.options.warm else lambda: (None, ""),
+        )
 
     def execute(self) -> None:
         "Run every stage whose turn comes."
@@ -190,6 +261,7 @@ def _summarise(
 def run_pipeline(
     pipeline: Pipeline,  # what to run
     settings: Settings,  # of the lab it runs in
+    *,
     options: RunOptions | None = None,  # how to run it
 ) -> RunEnd:  # how it ended
     "Run a pipeline, and tell the ledger how it ended."
@@ -198,6 +270,7 @@ def run_pipeline(
     try:
         run.execute()
     finally:
+        run.warm.close()
         for spec in pipeline.stages:
             if spec.name not in run.ends:
                 run.ends[spec.name] = StageEnd(spec.name, "never run")

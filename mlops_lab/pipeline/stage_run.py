@@ -11,7 +11,7 @@ __all__ = ['Progress', 'RunOptions', 'StageEnd', 'StageRun', 'finish_stage']
 # %% ../../notebooks/50_pipeline/16_stage_run.ipynb #41b58542
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from typing import Any
 from ..foundation.errors import LabError, PipelineProblem
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
+from .closure import Closure
+from .fork_server import ForkServer
 from .notebook import StageNotebook
 from .plan import StageSpec
 from .record import StageRecord, read_record
@@ -44,6 +46,7 @@ class RunOptions:
     parameters: dict[str, Any] = field(default_factory=dict)  # by name, or by stage.name
     force: frozenset[str] = frozenset()  # stages that run even if cached
     jobs: int = 2  # stages that may run at once
+    warm: bool = True  # whether stages are forks of a process with their imports made
     observer: Callable[[Progress], None] | None = None  # told every step
     cancel: threading.Event = field(default_factory=threading.Event)  # set it to stop
     probes: dict[str, Callable[[Path, Workspace], str]] = field(default_factory=dict)  # lab state
@@ -79,7 +82,7 @@ def _remove(
     else:
         path.unlink(missing_ok=True)
 
-
+# %% ../../notebooks/50_pipeline/16_stage_run.ipynb #e9c16145
 def _judge(
     spec: StageSpec,  # the stage
     folder: Path,  # run folder
@@ -92,21 +95,27 @@ def _judge(
             "stage.finish(...) in its last cell",
         )
     record = read_record(place)
-    declared = [path.rstrip("/") for path in spec.outputs]
     for path in spec.outputs:
         if not (folder / path).exists():
             raise PipelineProblem(
-                f"stage {spec.name!r} did not write {path}", "every declared output"
+                f"stage {spec.name!r} did not write {path}", "each output declared"
             )
-    for kind, paths, allowed in (
-        ("wrote", record.outputs, declared),
-        ("read", record.inputs, [path.rstrip("/") for path in spec.inputs]),
-    ):
-        for path in paths:
-            if not any(path.rstrip("/") == item or path.startswith(item + "/") for item in allowed):
-                found = f"stage {spec.name!r} {kind} {path}, which it does not declare"
-                raise PipelineProblem(found, f"declared: {', '.join(allowed) or 'nothing'}")
+    _refuse_undeclared(f"stage {spec.name!r} wrote", record.outputs, spec.outputs)
+    _refuse_undeclared(f"stage {spec.name!r} read", record.inputs, spec.inputs)
     return record
+
+
+def _refuse_undeclared(
+    what: str,  # which stage did what
+    paths: Iterable[str],  # that it noted
+    declared: Iterable[str],  # that its definition names
+) -> None:
+    "Refuse a path that is not declared."
+    allowed = [path.rstrip("/") for path in declared]
+    for path in paths:
+        if not any(path.rstrip("/") == item or path.startswith(item + "/") for item in allowed):
+            found = f"{what} {path}, which it does not declare"
+            raise PipelineProblem(found, f"declared: {', '.join(allowed) or 'nothing'}")
 
 # %% ../../notebooks/50_pipeline/16_stage_run.ipynb #b2261fd9
 @dataclass(frozen=True)
@@ -116,9 +125,11 @@ class StageRun:
     spec: StageSpec  # the stage
     notebook: StageNotebook  # its notebook
     parameters: dict[str, Any]  # checked, without the workspace
+    closure: Closure  # code and packages it uses
     folder: Path  # of the run
     lab: Workspace  # the lab it runs in
     options: RunOptions  # of the run
+    forks: Callable[[], tuple[ForkServer | None, str]] = lambda: (None, "")  # warm processes
 
     @property
     def store(self) -> Store:
@@ -127,11 +138,11 @@ class StageRun:
 
     def tell(
         self,
-        **facts: Any,  # of the progress
+        progress: Progress,  # one step
     ) -> None:
         "Tell the observer one step."
         if self.options.observer:
-            self.options.observer(Progress(self.spec.name, **facts))
+            self.options.observer(progress)
 
 # %% ../../notebooks/50_pipeline/16_stage_run.ipynb #d42589b9
 def finish_stage(
@@ -141,15 +152,16 @@ def finish_stage(
     options, spec = run.options, run.spec
     state = {name: options.probes[name](run.folder, run.lab) for name in spec.state}
     asked = {"parameters": run.parameters, "folder": run.folder, "state": state}
-    parts = key_parts(spec, run.notebook, **asked)
+    parts = key_parts(spec, run.closure, **asked)
     key = make_key(parts)
     result = None if spec.name in options.force else run.store.find(key)
     if result is None:
-        return _execute(run, key, parts, _why(run, parts))
+        return _execute(run, key, parts=parts, why=_why(run, parts))
     run.store.restore(result, run.folder)
     broken = [name for name in spec.promises if not options.promises[name](run.folder, run.lab)]
     if broken:
-        return _execute(run, key, parts, f"what it left in the lab is gone: {broken[0]}")
+        why = f"what it left in the lab is gone: {broken[0]}"
+        return _execute(run, key, parts=parts, why=why)
     record = read_record(run.folder / "records" / f"{spec.name}.json")
     reason = f"made by {result.run}"
     return StageEnd(spec.name, "cached", 0.0, key, reason, record=record.digest)
@@ -171,50 +183,61 @@ def _why(
 def _execute(
     run: StageRun,  # what to do
     key: str,  # name of everything the result depends on
+    *,
     parts: dict[str, Any],  # parts of the key
     why: str,  # why it runs
 ) -> StageEnd:  # how it ended
-    "Run the notebook and judge what it left."
-    spec, folder = run.spec, run.folder
-    run.tell(state="running", cells=len(run.notebook.cells), reason=why)
-    for _ in range(spec.retries + 1):
-        for path in (*spec.outputs, f"records/{spec.name}.json"):
-            _remove(folder / path)
-        outcome = _attempt(run)
-        if outcome.state in ("done", "cancelled"):
-            break
-    end = StageEnd(
-        spec.name, outcome.state, outcome.seconds, key, outcome.error or why,
-        outcome.cell, outcome.source, outcome.traceback,
-    )  # fmt: skip
+    "Run the notebook, judge what it left, and keep it."
+    name, folder = run.spec.name, run.folder
+    run.tell(Progress(name, "running", cells=len(run.notebook.cells), reason=why))
+    outcome = _attempt_often(run)
+    found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
+    end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
     if not outcome.passed:
         return end
     try:
-        record = _judge(spec, folder)
+        record = _judge(run.spec, folder)
     except LabError as error:
         return replace(end, state="failed", reason=str(error))
-    own = (f"records/{spec.name}.json", f"notebooks/{spec.name}.ipynb")
-    figures = [item["path"] for item in record.figures]
-    result = Result(key, parts, spec.name, folder.name, round(outcome.seconds, 3), {})
-    run.store.keep(result, folder, (*spec.outputs, *own, *figures))
+    own = [f"records/{name}.json", f"notebooks/{name}.ipynb"]
+    own += [item["path"] for item in record.figures]
+    result = Result(key, parts, name, folder.name, round(outcome.seconds, 3), {})
+    run.store.keep(result, folder=folder, paths=(*run.spec.outputs, *own))
     return replace(end, record=record.digest)
 
+# %% ../../notebooks/50_pipeline/16_stage_run.ipynb #178d513b
+def _attempt_often(
+    run: StageRun,  # what to do
+) -> Any:  # pipeline.execution.Outcome of the last attempt
+    "Execute the notebook, again as often as asked."
+    for attempt in range(run.spec.retries + 1):
+        for path in (*run.spec.outputs, f"records/{run.spec.name}.json"):
+            _remove(run.folder / path)
+        outcome = _attempt(run)
+        if outcome.state in ("done", "cancelled") or attempt == run.spec.retries:
+            break
+    return outcome
 
+# %% ../../notebooks/50_pipeline/16_stage_run.ipynb #6bf76384
 def _attempt(
     run: StageRun,  # what to do
-) -> Any:  # pipeline.engine.Outcome
+) -> Any:  # pipeline.execution.Outcome
     "Execute the notebook once."
-    from mlops_lab.pipeline.engine import Execution, execute_stage
+    from mlops_lab.pipeline.engine import execute_stage
+    from mlops_lab.pipeline.execution import Execution
 
+    forks, server = run.forks()
     name, folder = run.spec.name, run.folder
     (folder / "logs").mkdir(exist_ok=True)
     execution = Execution(
         folder=folder,
         timeout_s=run.spec.timeout_s,
         cancel=run.options.cancel,
-        on_cell=lambda cell, cells: run.tell(state="running", cell=cell, cells=cells),
+        on_cell=lambda cell, cells: run.tell(Progress(name, "running", cell, cells)),
         log=folder / "logs" / f"{name}.log",
+        forks=forks,
+        server=server,
     )
     values = run.parameters | {"workspace": str(folder)}
     output = folder / "notebooks" / f"{name}.ipynb"
-    return execute_stage(run.spec.notebook, output, values, execution)
+    return execute_stage(run.spec.notebook, output, parameters=values, execution=execution)
