@@ -168,7 +168,7 @@ class ForkServer:
         with self._lock:
             if name not in self._controls:
                 mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                self._ask("", {"preload": heavy}, theirs)
+                self._ask("", {"preload": heavy}, mine, theirs)
                 self._controls[name] = mine
         return name
 
@@ -179,7 +179,7 @@ class ForkServer:
         "Ask for a fork."
         mine, theirs = socket.socketpair()
         with self._lock:
-            self._ask(server, {"stage": True}, theirs)
+            self._ask(server, {"stage": True}, mine, theirs)
         return mine
 
     def close(self) -> None:
@@ -188,12 +188,19 @@ class ForkServer:
             control.close()
         self._process.wait()
 
-    def _ask(self, server: str, request: dict[str, Any], theirs: socket.socket) -> None:
+    def _ask(
+        self,
+        server: str,  # which server
+        request: dict[str, Any],  # what for
+        mine: socket.socket,  # kept by this side
+        theirs: socket.socket,  # handed over
+    ) -> None:
+        "Hand one end of a connection to a server."
         try:
-            socket.send_fds(
-                self._controls[server], [json.dumps(request).encode()], [theirs.fileno()]
-            )
+            message = [json.dumps(request).encode()]
+            socket.send_fds(self._controls[server], message, [theirs.fileno()])
         except OSError as error:
+            mine.close()
             found = f"the fork server is gone: {error.strerror}"
             raise PipelineProblem(found, "a server that answers", "see its log") from error
         finally:
