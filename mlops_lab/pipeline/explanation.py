@@ -66,7 +66,7 @@ def explain_stage(
     made_by = latest.run if latest else ""
     return Explanation(name, key, store.find(key) is not None, changes, made_by, waits)
 
-
+# %% ../../notebooks/50_pipeline/20_explanation.ipynb #1212f33f
 def _parts_now(
     spec: StageSpec,  # the stage
     settings: Settings,  # of the lab
