@@ -67,7 +67,7 @@ def explain_stage(
     made_by = latest.run if latest else ""
     return Explanation(name, key, store.find(key) is not None, changes, made_by, waits)
 
-
+# %% ../../notebooks/50_pipeline/20_explanation.ipynb #1212f33f
 def _parts_now(
     spec: StageSpec,  # the stage
     settings: Settings,  # of the lab
@@ -80,5 +80,6 @@ def _parts_now(
     parameters = check_parameters(notebook, spec.parameters | given)
     parameters.pop("workspace", None)
     state = {probe: options.probes[probe](run_folder, lab) for probe in spec.state}
-    closure = find_closure(notebook)
-    return key_parts(spec, closure, parameters=parameters, folder=run_folder, state=state)
+    return key_parts(
+        spec, find_closure(notebook), parameters=parameters, folder=run_folder, state=state
+    )

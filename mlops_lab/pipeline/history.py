@@ -58,7 +58,7 @@ def read_history(
         _summarise(facts, stages.get(run, {}), finished.get(run)) for run, facts in started.items()
     ]
 
-
+# %% ../../notebooks/50_pipeline/18_history.ipynb #4b38f28a
 def _summarise(
     facts: dict[str, Any],  # what was noted at the start
     stages: dict[str, dict],  # what was noted about stages
@@ -70,7 +70,7 @@ def _summarise(
     seconds = end["seconds"] if end else 0.0
     return RunSummary(facts["run"], facts["pipeline"], facts["at"], state, seconds, commit, stages)
 
-
+# %% ../../notebooks/50_pipeline/18_history.ipynb #3f86dd41
 def _is_alive(
     process: int | None,  # process number
 ) -> bool:  # whether such a process runs

@@ -97,7 +97,7 @@ def _timeline(
     frame = f'viewBox="0 0 960 {height}" role="img" aria-label="{label}"'
     return f'<svg class="timeline" {frame}>{"".join(lines)}</svg>'
 
-
+# %% ../../notebooks/50_pipeline/19_report.ipynb #0e8ccc73
 def _bar(
     bar: tuple[str, str, float, float],  # stage, state, start and length in seconds
     *,
@@ -147,7 +147,7 @@ def _stage(
     )
     return "".join(parts)
 
-
+# %% ../../notebooks/50_pipeline/19_report.ipynb #9445df58
 def _figure(
     note: dict[str, str],  # path, title and description
     folder: Path,  # run folder
@@ -179,7 +179,7 @@ def _details(
     ]
     return f"<details><summary>numbers, parameters, digests</summary>{''.join(tables)}</details>"
 
-
+# %% ../../notebooks/50_pipeline/19_report.ipynb #4a1adc9a
 def _failure(
     end: dict[str, Any],  # how the stage ended
     folder: Path,  # run folder
@@ -224,15 +224,15 @@ def _cards(
     )
     return f'<div class="cards">{cards}</div>' if cards else ""
 
-# %% ../../notebooks/50_pipeline/19_report.ipynb #0dfbe3c7
-def write_report(
-    lab: Workspace,  # where the run is
+# %% ../../notebooks/50_pipeline/19_report.ipynb #41b4facb
+def _body(
     run: RunSummary,  # from the ledger
+    records: dict[str, StageRecord],  # by stage
+    *,
+    folder: Path,  # run folder
     title: str,  # of the pipeline
-) -> Path:  # the page
-    "Write the page about a run."
-    folder = lab.run(run.run)
-    records = _read_records(run, folder)
+) -> str:  # HTML
+    "Show a run from its outcome down to each stage."
     ends = [read_json(path) for path in sorted((folder / "ends").glob("*.json"))]
     failed = [end for end in ends if end["state"] not in ("done", "cached", "never run")]
     counted = f"{run.count('done')} run, {run.count('cached')} from the store"
@@ -242,13 +242,24 @@ def write_report(
         _stage(name, item, records.get(name), folder) for name, item in run.stages.items()
     )
     trouble = "".join(_failure(end, folder) for end in failed)
-    body = (
+    return (
         f"<header><h1>{_escape(title)}</h1><p>{_state(run.state)} "
         f"<span class='soft'>{_escape(facts)}{_escape(commit)}</span></p>"
         f"<p class='soft small'>run {_escape(run.run)}</p></header>"
         f"{'<h2>What went wrong</h2>' + trouble if trouble else ''}{_cards(records)}"
         f"<h2>Timeline</h2>{_timeline(run, records)}<h2>Stages</h2>{stages}"
     )
+
+# %% ../../notebooks/50_pipeline/19_report.ipynb #0dfbe3c7
+def write_report(
+    lab: Workspace,  # where the run is
+    run: RunSummary,  # from the ledger
+    *,
+    title: str,  # of the pipeline
+) -> Path:  # the page
+    "Write the page about a run."
+    folder = lab.run(run.run)
+    body = _body(run, _read_records(run, folder), folder=folder, title=title)
     style = files("mlops_lab").joinpath("assets/pipeline/report.css").read_text(encoding="utf-8")
     page = (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'>"
