@@ -7,9 +7,15 @@ Modules:
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
+- `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
+- `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
+- `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
+- `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
+- `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
+- `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
 - `mlops_lab.teaching.cards`: Show a short coloured answer under a cell, with the same words as plain text.
 - `mlops_lab.teaching.checks`: Answer a learner at once: what was found, what was expected, what to try next.
 - `mlops_lab.teaching.lessons`: Read a lesson and refuse it if class would stumble over it.
