@@ -12,10 +12,13 @@ Modules:
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
+- `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
+- `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
+- `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
 - `mlops_lab.teaching.cards`: Show a short coloured answer under a cell, with the same words as plain text.
 - `mlops_lab.teaching.checks`: Answer a learner at once: what was found, what was expected, what to try next.
