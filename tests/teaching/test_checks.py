@@ -43,7 +43,7 @@ def test_the_card_speaks_the_language():
 @pytest.mark.parametrize("value", [..., "?", [1, ...], {1: "a", 2: " ? "}, (1, ("?",))])
 def test_an_unanswered_exercise_is_no_mistake(value):
     card = Checks({"one": check_of(rule())})("one", value)
-    assert card.state == "unanswered" and "three dots" in card.rows[0][1]
+    assert card.state == "unanswered" and "in place of the dots" in card.rows[0][1]
 
 
 class Hostile:
