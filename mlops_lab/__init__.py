@@ -4,6 +4,7 @@ Modules:
 
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
+- `mlops_lab.command_line.landing`: Show what is in this lab right now, and what to do next.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
