@@ -115,7 +115,9 @@ _STYLE = """<style>
 .mlops-lab-home .row {border-left: 4px solid var(--jp-border-color1, #9993); padding: .15em .8em;
   margin: .25em 0}
 .mlops-lab-home a {color: var(--jp-content-link-color, #1565c0); margin-right: .7em}
-.mlops-lab-home td {text-align: left; padding: .2em 1em .2em 0}
+.mlops-lab-home td {text-align: left !important; padding: .2em 1em .2em 0 !important}
+.mlops-lab-home .good {border-color: var(--jp-success-color1, #2e7d32)}
+.mlops-lab-home .bad {border-color: var(--jp-error-color1, #c62828)}
 </style>"""
 
 
@@ -126,7 +128,8 @@ def _row_html(
     "Spell one line for a page."
     links = " ".join(link.as_html(start) for link in row.links)
     below = f"<div>{links}</div>" if links else ""
-    return f'<div class="row">{row.sign} {escape(row.text)}{below}</div>'
+    look = {"✔": "row good", "✘": "row bad"}.get(row.sign, "row")
+    return f'<div class="{look}">{row.sign} {escape(row.text)}{below}</div>'
 
 # %% ../../notebooks/95_command_line/03_landing.ipynb #7eb6aef7
 def _next_commands(

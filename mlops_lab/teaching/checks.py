@@ -66,14 +66,14 @@ def _require_rule(
         raise CourseProblem(found, "holds, expected and next")
     for part in ("expected", "next"):
         for language in LANGUAGES:
-            pick_text(rule[part], language, f"{name}, {part}")
+            pick_text(rule[part], language, name=f"{name}, {part}")
     try:
         compile(rule["holds"], "checks.json", "eval")
     except (SyntaxError, TypeError) as error:
         found = f"checks.json: a rule of {name!r} is no expression: {rule['holds']!r}"
         raise CourseProblem(found, "a Python expression about value") from error
 
-
+# %% ../../notebooks/90_teaching/06_checks.ipynb #983e3255
 def read_checks(
     folder: Path,  # folder of the lesson
 ) -> dict[str, dict]:  # by exercise: title, rules, passed, values
@@ -84,7 +84,7 @@ def read_checks(
             for rule in check["rules"]:
                 _require_rule(name, rule)
             for part in ("title", "passed"):
-                pick_text(check[part], "en", f"{name}, {part}")
+                pick_text(check[part], "en", name=f"{name}, {part}")
     except CourseProblem:
         raise
     except LabError as error:
@@ -141,7 +141,7 @@ class Checks:
         return Card(state, f"{self._texts[state]} · {self._title(name)}", rows)
 
     def _title(self, name: str) -> str:
-        return pick_text(self._checks[name]["title"], self._language, name)
+        return pick_text(self._checks[name]["title"], self._language, name=name)
 
     def _judge(self, check: dict, value: object, facts: dict) -> tuple[str, tuple]:
         texts, facts = self._texts, {**facts, "value": value}
@@ -151,7 +151,7 @@ class Checks:
         values = {name: _evaluate(text, facts) for name, text in check.get("values", {}).items()}
         spoken = broken or check
         parts = ("expected", "next") if broken else ("passed",)
-        said = [_fill(pick_text(spoken[part], self._language, part), values) for part in parts]
+        said = [_fill(pick_text(spoken[part], self._language, name=part), values) for part in parts]
         if not broken:
             return "passed", (("", said[0]),)
         labels = (texts["found"], texts["expected"], texts["next"])

@@ -138,7 +138,7 @@ def _require_faultless(
             f"lesson {name}: {'; '.join(faults[:3])}{more}", "a lesson without faults", remedy
         )
 
-
+# %% ../../notebooks/90_teaching/03_lessons.ipynb #65ac9018
 def read_lesson(
     folder: Path,  # folder of the lesson, which bears its name
 ) -> Lesson:  # a lesson without faults

@@ -34,7 +34,7 @@ def _with_markers(
         return f"### BEGIN SOLUTION\n{source}\n### END SOLUTION"
     return source
 
-
+# %% ../../notebooks/90_teaching/04_releases.ipynb #f3c7a11b
 def _made_cell(
     cell: dict,  # cell of the source notebook
     source: str,  # its new text
@@ -52,7 +52,7 @@ def _made_cell(
         made["metadata"] |= {"deletable": False, "editable": False}
     return made
 
-
+# %% ../../notebooks/90_teaching/04_releases.ipynb #6787e7e6
 def _make_notebook(
     lesson: Lesson,  # its source
     language: str,  # of texts and answers
@@ -101,7 +101,7 @@ def _write_notebook(
     write_bytes(path, text.encode() + b"\n")
     return path
 
-
+# %% ../../notebooks/90_teaching/04_releases.ipynb #70b4848c
 def write_course(
     course_folder: Path,  # folder that holds source/
     out_folder: Path,  # gets release/ and solution/
@@ -123,11 +123,12 @@ def write_course(
         for language in LANGUAGES
     ]
 
-
+# %% ../../notebooks/90_teaching/04_releases.ipynb #426d665b
 def write_working_copy(
     lesson: Lesson,  # its source
-    language: str,  # en or es
     folder: Path,  # where the student works
+    *,
+    language: str = "en",  # or es
 ) -> Path:  # the copy, new or as the student left it
     "Give a student a copy, and never overwrite it."
     path = Path(folder, f"{lesson.name}.{require_language(language)}.ipynb")

@@ -36,12 +36,13 @@ def read_texts(
     require_language(language)
     path = files("mlops_lab").joinpath("assets", area, "texts.json")
     entries = json.loads(path.read_text(encoding="utf-8"))
-    return {name: pick_text(entry, language, name) for name, entry in entries.items()}
+    return {name: pick_text(entry, language, name=name) for name, entry in entries.items()}
 
 # %% ../../notebooks/90_teaching/01_texts.ipynb #c44d3d6d
 def pick_text(
     entry: object,  # one text in all languages
     language: str,  # en or es
+    *,
     name: str,  # where it stands, for the error
 ) -> str:  # the text
     "Pick one language of a text that must have them all."

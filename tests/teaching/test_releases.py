@@ -103,10 +103,10 @@ def test_an_empty_course_is_refused(tmp_path):
 
 def test_a_working_copy_is_never_overwritten(lesson_folder, tmp_path):
     lesson = read_lesson(lesson_folder.path)
-    path = write_working_copy(lesson, "es", tmp_path / "work")
+    path = write_working_copy(lesson, tmp_path / "work", language="es")
     assert path.name == "demo.es.ipynb"
     mine = json.loads(path.read_text())
     mine["cells"][2]["source"] = ["share = 0.4"]
     path.write_text(json.dumps(mine))
     before = path.read_bytes()
-    assert write_working_copy(lesson, "es", tmp_path / "work").read_bytes() == before
+    assert write_working_copy(lesson, tmp_path / "work", language="es").read_bytes() == before

@@ -27,7 +27,7 @@ def test_unknown_language_is_refused(language):
 @pytest.mark.parametrize("entry", [None, "Right", {}, {"en": "Right"}, {"en": "", "es": "Bien"}])
 def test_a_half_translated_text_is_refused(entry):
     with pytest.raises(CourseProblem, match="'passed' lacks"):
-        pick_text(entry, "es", "passed")
+        pick_text(entry, "es", name="passed")
 
 
 def test_languages_are_english_and_spanish():
