@@ -37,6 +37,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'mlops_lab/command_line/landing.py'),
                                                 'mlops_lab.command_line.landing.Link.as_html': ( '95_command_line/landing.html#link.as_html',
                                                                                                  'mlops_lab/command_line/landing.py'),
+                                                'mlops_lab.command_line.landing._champion_row': ( '95_command_line/landing.html#_champion_row',
+                                                                                                  'mlops_lab/command_line/landing.py'),
                                                 'mlops_lab.command_line.landing._lesson_rows': ( '95_command_line/landing.html#_lesson_rows',
                                                                                                  'mlops_lab/command_line/landing.py'),
                                                 'mlops_lab.command_line.landing._next_commands': ( '95_command_line/landing.html#_next_commands',

@@ -17,6 +17,7 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 
+from ..foundation.chain import ChainLog
 from ..foundation.errors import LabError
 from ..foundation.settings import Settings, read_settings
 from ..foundation.workspace import Workspace, open_workspace
@@ -77,6 +78,20 @@ def _run_row(
     )
     links += [Link(path.stem, path) for path in notebooks]
     return HomeRow(_SIGNS.get(run.state, "•"), texts["run"].format(**facts), tuple(links))
+
+# %% ../../notebooks/95_command_line/03_landing.ipynb #e05e875a
+def _champion_row(
+    lab: Workspace,  # whose decision log
+    texts: dict[str, str],  # texts of the landing page
+) -> HomeRow:  # one line
+    "Tell which model is in use."
+    entries = ChainLog(lab.decisions).read()
+    turns = [entry for entry in entries if entry.kind in ("promote", "rollback")]
+    if not turns:
+        return HomeRow("○", texts["no_champion"])
+    since = datetime.fromisoformat(turns[-1].at).astimezone()
+    facts = {name: turns[-1].data.get(name, "?") for name in ("number", "by", "reason")}
+    return HomeRow("♛", texts["champion_is"].format(at=f"{since:%Y-%m-%d %H:%M}", **facts))
 
 # %% ../../notebooks/95_command_line/03_landing.ipynb #f6868eb0
 @dataclass(frozen=True, repr=False)
@@ -161,15 +176,19 @@ def show_home(
     "Read the lab and show where it stands."
     settings = settings or read_settings()
     lab, texts = open_workspace(settings), read_texts("landing", settings.language)
-    problems: list[HomeRow] = []
+    problems: tuple[HomeRow, ...] = ()
     runs: list[RunSummary] = []
     try:
-        runs = read_history(lab)
-    except LabError as error:
-        problems.append(HomeRow("✘", error.found))
-    shown = [_run_row(run, lab, texts) for run in reversed(runs[-_SHOWN_RUNS:])]
-    sections = [
-        (texts["runs"], tuple(problems + shown) or (HomeRow("○", texts["no_runs"]),)),
+        runs, champion = read_history(lab), _champion_row(lab, texts)
+    except (LabError, OSError, KeyError) as error:  # a log the lab cannot read: told, not hidden
+        problems, champion = (
+            (HomeRow("✘", texts["damaged"].format(reason=getattr(error, "found", error))),),
+            None,
+        )
+    shown = tuple(_run_row(run, lab, texts) for run in reversed(runs[-_SHOWN_RUNS:]))
+    sections = (
+        (texts["runs"], problems + shown or (HomeRow("○", texts["no_runs"]),)),
+        *([(texts["champion"], (champion,))] if champion else []),
         (texts["course"], _lesson_rows(settings.project / "work", texts)),
-    ]
-    return Home(tuple(sections), _next_commands(runs, texts), texts)
+    )
+    return Home(sections, _next_commands(runs, texts), texts)

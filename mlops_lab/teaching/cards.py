@@ -75,9 +75,13 @@ class Card:
         mark, variable, colour = _LOOKS[self.state]
         colour = f"var({variable}, {colour})"
         label_style = "opacity:.75;padding-right:.4em"
+        labels = [
+            f'<span style="{label_style}">{_as_html(label)}</span> ' if label else ""
+            for label, _ in self.rows
+        ]
         rows = "".join(
-            f'<div><span style="{label_style}">{_as_html(label)}</span> {_as_html(text)}</div>'
-            for label, text in self.rows
+            f"<div>{label}{_as_html(text)}</div>"
+            for label, (_, text) in zip(labels, self.rows, strict=True)
         )
         return (
             f'<div role="status" style="border-left:4px solid {colour};padding:.4em .9em;'

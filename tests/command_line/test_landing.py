@@ -103,6 +103,17 @@ def test_links_lead_from_the_notebook_to_the_files(settings, monkeypatch):
     assert all((apps / address).exists() for address in links)
 
 
+def test_the_champion_is_the_last_promotion_or_rollback(settings):
+    log = ChainLog(settings.workspace / "decisions.jsonl")
+    log.append("register", {"number": 1})
+    assert "No model has been promoted yet." in repr(show_home(settings))
+    for kind, number in (("promote", 1), ("promote", 2), ("rollback", 1), ("refuse", 3)):
+        log.append(kind, {"number": number, "by": "Ana", "reason": "<better>"})
+    home = show_home(settings)
+    assert "Version 1, promoted" in repr(home) and "by Ana: <better>" in repr(home)
+    assert "&lt;better&gt;" in home._repr_html_()
+
+
 def test_a_missing_report_is_no_link(settings):
     run_once(settings, "a", "done")
     (settings.workspace / "runs" / "a" / "report.html").unlink()
@@ -119,11 +130,18 @@ def test_the_page_speaks_spanish(settings):
     assert "Latest" not in home._repr_html_()
 
 
+@pytest.mark.parametrize("name", ["ledger.jsonl", "decisions.jsonl"])
 @pytest.mark.parametrize("content", [b"", b"not a log\n", b'{"number": 1}\n', b"\xff\xfe\n"])
-def test_a_damaged_ledger_does_not_hide_the_page(settings, content):
+def test_a_damaged_log_does_not_hide_the_page(settings, name, content):
     settings.workspace.mkdir()
-    (settings.workspace / "ledger.jsonl").write_bytes(content)
+    (settings.workspace / name).write_bytes(content)
     assert "Your lessons" in repr(show_home(settings))
+
+
+def test_a_ledger_that_cannot_be_read_is_told(settings):
+    ChainLog(settings.workspace / "ledger.jsonl").append("run-started", {"no": "name"})
+    home = show_home(settings)
+    assert home.sections[0][1][0].sign == "✘" and "mlops-lab doctor" in repr(home)
 
 
 def test_names_cannot_smuggle_in_a_script(tmp_path):
