@@ -14,14 +14,20 @@ Modules:
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
+- `mlops_lab.pipeline.execution`: Say how a notebook is to be executed and how it ended.
 - `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
+- `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
+- `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
+- `mlops_lab.pipeline.fork_server`: Give each stage a process of its own that has its imports already made.
 - `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
+- `mlops_lab.pipeline.kernel_run`: Run the cells of a notebook in a real kernel.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
 - `mlops_lab.pipeline.report`: Make one self-contained page about a run.
 - `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
+- `mlops_lab.pipeline.shell`: Run the cells of a notebook in this process and tell every output.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
