@@ -284,6 +284,7 @@ def run_lab0(make, language, folder, monkeypatch):
     outputs = {
         cell["id"]: json.dumps(cell.get("outputs", []), ensure_ascii=False) for cell in ran.cells
     }
+    # ten seconds on a quiet machine, twice that while tests run side by side
     slow = [cell["id"] for cell in ran.cells if cell.metadata.papermill.get("duration", 0) > 20]
     assert slow == [] and not [name for name, text in outputs.items() if '"stderr"' in text]
     return outputs
