@@ -45,14 +45,14 @@ def key_parts(
         "state": state,
     }
 
-
+# %% ../../notebooks/50_pipeline/07_cache_key.ipynb #333a52e5
 def _digest_outside(
     path: str,  # a file elsewhere, or a word that is no file
 ) -> str:  # digest of its content, or that there is none
     "Digest a file outside of the run, which may be absent."
     return digest_folder(Path(path)) if Path(path).exists() else "no such file"
 
-
+# %% ../../notebooks/50_pipeline/07_cache_key.ipynb #1ae85c7b
 def make_key(
     parts: dict[str, Any],  # as collected
 ) -> str:  # one digest

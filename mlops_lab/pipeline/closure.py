@@ -78,7 +78,7 @@ def _define(
         digest_bytes("".join(map(ast.dump, nodes)).encode()), frozenset(loads | bound)
     )
 
-
+# %% ../../notebooks/50_pipeline/06_closure.ipynb #3e463a25
 def _read_imports(
     tree: ast.AST,  # module or cell
     package: str,  # package that relative imports start from
@@ -134,6 +134,22 @@ def _assigned(
     names = [target.id for target in targets if isinstance(target, ast.Name)]
     return names if len(names) == len(targets) and "__all__" not in names else []
 
+# %% ../../notebooks/50_pipeline/06_closure.ipynb #b3b5e0ec
+def _find_module(
+    roots: tuple[Path, ...],  # folders in which local modules are looked for
+    name: str,  # dotted name
+) -> _Module | None:  # the module, if it is a local one
+    "Find a local module by name."
+    for root in roots:
+        for path in (
+            root.joinpath(*name.split(".")).with_suffix(".py"),
+            root.joinpath(*name.split("."), "__init__.py"),
+        ):
+            if name and path.is_file():
+                stat = path.stat()
+                return _read_module(name, path, (stat.st_mtime_ns, stat.st_size))
+    return None
+
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #ab9b9cc6
 @dataclass
 class Closure:
@@ -159,21 +175,9 @@ class Closure:
         self._reach_names(main, main.always.names)
         return self
 
-    def _find(self, name: str) -> _Module | None:
-        "Find a local module by name."
-        for root in self.roots:
-            for path in (
-                root.joinpath(*name.split(".")).with_suffix(".py"),
-                root.joinpath(*name.split("."), "__init__.py"),
-            ):
-                if name and path.is_file():
-                    stat = path.stat()
-                    return _read_module(name, path, (stat.st_mtime_ns, stat.st_size))
-        return None
-
     def _load(self, name: str) -> None:
         "Count what runs when a module is imported."
-        module = self._find(name)
+        module = _find_module(self.roots, name)
         if module is None:
             self.packages.add(name.split(".")[0])
         elif f"{name}:import" not in self.definitions:
@@ -195,9 +199,9 @@ class Closure:
             self._reach_names(module, module.definitions[name].names)
         elif name in module.imports and name not in module.definitions:
             origin, attribute = module.imports[name]
-            whole = self._find(f"{origin}.{attribute}" if attribute else origin)
+            whole = _find_module(self.roots, f"{origin}.{attribute}" if attribute else origin)
             self._load(whole.name if whole else origin)
-            source = self._find(origin)
+            source = _find_module(self.roots, origin)
             if whole:
                 self._reach_names(whole, whole.definitions)
             elif source:
