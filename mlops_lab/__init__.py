@@ -2,6 +2,15 @@
 
 Modules:
 
+- `mlops_lab.data.world`: Make any number of course-feedback messages whose truth is known.
+- `mlops_lab.data.world_draws`: Draw random numbers that depend only on seed, row and position.
+- `mlops_lab.data.world_evidence`: Tell how likely each emotion is to choose each cue.
+- `mlops_lab.data.world_phrases`: Fill the slots of hand-written phrases for one message in the making.
+- `mlops_lab.data.world_posterior`: Compute what a perfect reader would believe, and the score no model can pass.
+- `mlops_lab.data.world_scene`: Decide who writes, when, and about what.
+- `mlops_lab.data.world_settings`: Name the knobs of the simulated world and read its hand-written tables.
+- `mlops_lab.data.world_style`: Spell a message the way its author would.
+- `mlops_lab.data.world_writer`: Write one message and note the evidence it shows.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
