@@ -4,6 +4,12 @@ Modules:
 
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
+- `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
+- `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
+- `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
+- `mlops_lab.data.segregation`: Split rows into train, dev, test and holdout so that nothing leaks.
+- `mlops_lab.data.sources`: Load rows of the world or of the user's own file through one door.
+- `mlops_lab.data.views`: Draw what the findings say, in figures people want to look at.
 - `mlops_lab.data.world`: Make any number of course-feedback messages whose truth is known.
 - `mlops_lab.data.world_draws`: Draw random numbers that depend only on seed, row and position.
 - `mlops_lab.data.world_evidence`: Tell how likely each emotion is to choose each cue.
