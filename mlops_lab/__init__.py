@@ -6,6 +6,21 @@ Modules:
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
 - `mlops_lab.command_line.landing`: Show what is in this lab right now, and what to do next.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
+- `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
+- `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
+- `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
+- `mlops_lab.data.segregation`: Split rows into train, dev, test and holdout so that nothing leaks.
+- `mlops_lab.data.sources`: Load rows of the world or of the user's own file through one door.
+- `mlops_lab.data.views`: Draw what the findings say, in figures people want to look at.
+- `mlops_lab.data.world`: Make any number of course-feedback messages whose truth is known.
+- `mlops_lab.data.world_draws`: Draw random numbers that depend only on seed, row and position.
+- `mlops_lab.data.world_evidence`: Tell how likely each emotion is to choose each cue.
+- `mlops_lab.data.world_phrases`: Fill the slots of hand-written phrases for one message in the making.
+- `mlops_lab.data.world_posterior`: Compute what a perfect reader would believe, and the score no model can pass.
+- `mlops_lab.data.world_scene`: Decide who writes, when, and about what.
+- `mlops_lab.data.world_settings`: Name the knobs of the simulated world and read its hand-written tables.
+- `mlops_lab.data.world_style`: Spell a message the way its author would.
+- `mlops_lab.data.world_writer`: Write one message and note the evidence it shows.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
