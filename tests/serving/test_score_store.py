@@ -11,9 +11,9 @@ import pytest
 from serving_examples import make_record
 
 from mlops_lab.foundation.errors import ServiceProblem
+from mlops_lab.serving.refusals import Overloaded
 from mlops_lab.serving.score_store import ScoreStore
 from mlops_lab.serving.score_tables import new_score_id
-from mlops_lab.serving.write_queue import Overloaded
 
 WRITER = """
 import sys, threading

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mlops_lab.foundation.errors import ServiceProblem
-from mlops_lab.serving.write_queue import Overloaded, WriteQueue
+from mlops_lab.serving.refusals import Overloaded
+from mlops_lab.serving.write_queue import WriteQueue
 
 
 class HeldDisk:
