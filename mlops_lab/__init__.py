@@ -7,6 +7,10 @@ Modules:
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
+- `mlops_lab.monitoring.drift`: Say which differences between two profiles are more than chance.
+- `mlops_lab.monitoring.performance`: Tell how good the answers are: expected at once, measured when labels arrive.
+- `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
+- `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
