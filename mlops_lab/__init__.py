@@ -2,6 +2,8 @@
 
 Modules:
 
+- `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
+- `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
@@ -11,9 +13,20 @@ Modules:
 - `mlops_lab.monitoring.performance`: Tell how good the answers are: expected at once, measured when labels arrive.
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
+- `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
+- `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
+- `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
+- `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
+- `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
+- `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
+- `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
+- `mlops_lab.pipeline.report`: Make one self-contained page about a run.
+- `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
+- `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
+- `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.
 - `mlops_lab.serving.launcher`: Run the scoring service as a process of its own, and never leave it behind.
