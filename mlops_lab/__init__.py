@@ -28,6 +28,7 @@ Modules:
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
+- `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.
 - `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.
 - `mlops_lab.serving.launcher`: Run the scoring service as a process of its own, and never leave it behind.
 - `mlops_lab.serving.messages`: Check what comes in and shape what goes out.
@@ -35,6 +36,7 @@ Modules:
 - `mlops_lab.serving.model_source`: Know which model answers now, and swap it when another is promoted.
 - `mlops_lab.serving.pages`: Give people a page to try the model, and programmers a page to call it.
 - `mlops_lab.serving.refusals`: Say no to a request in a way that programs and people understand.
+- `mlops_lab.serving.score_record`: Name everything that is kept about one answered text.
 - `mlops_lab.serving.score_store`: Keep every score the service gave, and what people said about it later.
 - `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
 - `mlops_lab.serving.scoring`: Turn texts into stored scores, without knowing anything about HTTP.

@@ -172,29 +172,20 @@ def compare_profiles(
     false_alarm_rate: float = 0.01,  # of the whole report, when nothing has changed
 ) -> DriftReport:  # five signals
     "Judge how a window differs from its reference."
-    pair, sizes = (reference, window), (reference["rows"], window["rows"])
-    chance, labels = false_alarm_rate / 5, list(reference["labels"])
-    spread = _spread(reference, window)
-    bins = [f"{edge:g} words" for edge in (0, *reference["words"]["edges"])]
+    pair, chance = (reference, window), false_alarm_rate / 5
+    sizes, spread = (reference["rows"], window["rows"]), _spread(reference, window)
+    edges = [f"from {edge:g} words" for edge in (0, *reference["words"]["edges"])]
+    shares = tuple(np.array(profile["words"]["shares"]) for profile in pair)
+    unknown = tuple({"unknown words": profile["oov_rate"]} for profile in pair)
+    means = tuple(profile["mean_probability"] for profile in pair)
+    labels = {"chance": chance, "names": list(reference["labels"])}
     signals = (
-        _compare_shares("labels", _values(pair, "labels"), sizes, chance=chance, names=labels),
-        _compare_shares(
-            "words",
-            tuple(np.array(profile["words"]["shares"]) for profile in pair),
-            sizes,
-            chance=chance,
-            names=[f"from {edge}" for edge in bins],
-        ),
+        _compare_shares("labels", _values(pair, "labels"), sizes, **labels),
+        _compare_shares("words", shares, sizes, chance=chance, names=edges),
         _compare_tokens(pair, chance),
-        _compare_means(
-            "oov_rate", tuple({"unknown words": profile["oov_rate"]} for profile in pair),
-            {"unknown words": spread["oov_rate"]}, sizes, chance=chance,
-        ),
-        _compare_means(
-            "confidence", tuple(profile["mean_probability"] for profile in pair),
-            spread["probability"], sizes, chance=chance,
-        ),
-    )  # fmt: skip
+        _compare_means("oov_rate", unknown, spread["oov_rate"], sizes, chance=chance),
+        _compare_means("confidence", means, spread["probability"], sizes, chance=chance),
+    )
     return DriftReport(*sizes, false_alarm_rate, signals)
 
 # %% ../../notebooks/70_monitoring/02_drift.ipynb #e6e4fa1f
@@ -205,9 +196,10 @@ def _spread(
     known, now = reference.get("deviation", {}), window["deviation"]
     before = known.get("probability", {})
     chances = {key: max(before.get(key, 0.0), d) for key, d in now["probability"].items()}
-    return {"oov_rate": max(known.get("oov_rate", 0.0), now["oov_rate"]), "probability": chances}
+    oov = max(known.get("oov_rate", 0.0), now["oov_rate"])
+    return {"oov_rate": {"unknown words": oov}, "probability": chances}
 
-
+# %% ../../notebooks/70_monitoring/02_drift.ipynb #8369e095
 def _values(
     profiles: tuple[dict, dict],  # reference and window
     key: str,  # of a dictionary in both
@@ -234,6 +226,6 @@ def _compare_means(
     chance: float,  # of a false alarm
 ) -> Signal:
     names = list(means[0])
-    values = tuple(np.array([mean[key] for key in names]) for mean in means)
+    values = tuple(np.array([mean.get(key, 0.0) for key in names]) for mean in means)
     errors = _mean_errors(values, np.array([deviation[key] for key in names]), sizes)
     return _compare_changes(name, errors, names, chance=chance, values=values)

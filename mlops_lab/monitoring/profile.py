@@ -13,7 +13,7 @@ __all__ = ['read_profile', 'plain_tokens', 'build_profile']
 # %% ../../notebooks/70_monitoring/01_profile.ipynb #69863e9f
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,6 +83,31 @@ def _token_shares(
         wanted = [token for token, _ in ranked[:_TOP_TOKENS]]
     return {token: counted[token] / max(base, 1) for token in wanted}, base
 
+# %% ../../notebooks/70_monitoring/01_profile.ipynb #108b3d7f
+def _chances(
+    rows: Iterable[dict],  # label to probability, per text
+    names: list[str],  # of labels; empty: as they come
+) -> tuple[list[str], np.ndarray]:  # names, and a row of probabilities per text
+    rows = list(rows)
+    names = names or list(dict.fromkeys(name for row in rows for name in row))
+    return names, np.array([[row.get(name, 0.0) for name in names] for row in rows])
+
+
+def _named(
+    names: list[str],  # of labels
+    values: np.ndarray,  # one per label
+) -> dict[str, float]:
+    return dict(zip(names, values.tolist(), strict=True))
+
+
+def _word_bins(
+    texts: list[list[str]],  # each as its tokens
+    edges: list[float],  # between bins
+) -> dict:  # edges and shares
+    bins = np.searchsorted(edges, [len(words) for words in texts], "right")
+    shares = np.bincount(bins, minlength=len(edges) + 1) / len(texts)
+    return {"edges": list(edges), "shares": shares.tolist()}
+
 # %% ../../notebooks/70_monitoring/01_profile.ipynb #2fc1ebd6
 def build_profile(
     scores: "pd.DataFrame",  # with text, label, probabilities (a dict) and oov_rate
@@ -93,38 +118,21 @@ def build_profile(
     "Summarise scored texts."
     if len(scores) == 0:
         raise DataProblem("no scores in this window", "at least one", "wait, or widen the window")
-    like = like or {}
-    texts = [tokenise(text) for text in scores["text"]]
-    edges = like.get("words", {}).get("edges", _WORD_EDGES)
-    bins = np.searchsorted(edges, [len(words) for words in texts], "right")
-    rows = [dict(row) for row in scores["probabilities"]]
-    names = list(like.get("labels") or dict.fromkeys(name for row in rows for name in row))
-    chances = np.array([[row.get(name, 0.0) for name in names] for row in rows])
+    like, texts = like or {}, [tokenise(text) for text in scores["text"]]
+    names, chances = _chances(scores["probabilities"], list(like.get("labels", ())))
     known, counts_all = like.get("tokens"), like.get("counts_all_tokens", False)
     tokens, base = _token_shares(texts, known and list(known), counts_all=counts_all)
     oov = scores["oov_rate"].to_numpy(dtype=float)
     said = scores["label"].value_counts(normalize=True)
+    deviation = _named(names, chances.std(axis=0))
     return {
         "rows": len(scores),
         "labels": {name: float(said.get(name, 0.0)) for name in names},
         "mean_probability": _named(names, chances.mean(axis=0)),
-        "words": {
-            "edges": list(edges),
-            "shares": (np.bincount(bins, minlength=len(edges) + 1) / len(texts)).tolist(),
-        },
+        "words": _word_bins(texts, like.get("words", {}).get("edges", _WORD_EDGES)),
         "oov_rate": float(oov.mean()),
         "tokens": tokens,
         "token_base": base,
         "counts_all_tokens": counts_all,
-        "deviation": {
-            "oov_rate": float(oov.std()),
-            "probability": _named(names, chances.std(axis=0)),
-        },
+        "deviation": {"oov_rate": float(oov.std()), "probability": deviation},
     }
-
-# %% ../../notebooks/70_monitoring/01_profile.ipynb #b953bfdd
-def _named(
-    names: list[str],  # of labels
-    values: np.ndarray,  # one per label
-) -> dict[str, float]:
-    return dict(zip(names, values.tolist(), strict=True))

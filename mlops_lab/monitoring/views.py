@@ -42,12 +42,11 @@ def drift_figure(
         colour, marker = _ALARM if signal.alarm else _QUIET
         axes.plot([0, times], [height, height], color=colour, linewidth=2)
         axes.plot(times, height, marker=marker, color=colour, markersize=9)
-        axes.annotate(
-            signal.detail, (times, height), (8, 6), textcoords="offset points", fontsize=8
-        )
+        place = {"textcoords": "offset points", "fontsize": 8}
+        axes.annotate(signal.detail, (times, height), (8, 6), **place)
     axes.axvline(1, linestyle="--", linewidth=1, color="#000000")
     axes.set_yticks(range(len(signals)), [_NAMES.get(s.name, s.name) for s in signals])
-    axes.set_xlim(0, max(1.8, *(1.6 * s.statistic / (s.threshold or 1) for s in signals)))
+    axes.set_xlim(0, 1.6 * max([1.1, *(s.statistic / (s.threshold or 1) for s in signals)]))
     axes.set_ylim(-0.6, len(signals) - 0.2)
     axes.set_xlabel(f"times the threshold ({report.window_rows} texts in the window)")
     axes.spines[["top", "right"]].set_visible(False)

@@ -20,9 +20,10 @@ class Refusal(ServiceProblem):
         self,
         status: int,  # HTTP status, 400 to 599
         found: str,  # what was found, with its value
+        *,
         expected: str = "",  # what would have been right
         remedy: str = "",  # what to do next
-    ):
+    ) -> None:
         super().__init__(found, expected, remedy)
         self.status = status
 
@@ -33,10 +34,11 @@ class Overloaded(Refusal):
     def __init__(
         self,
         found: str,  # what was found, with its value
+        *,
         expected: str = "",  # what would have been right
         remedy: str = "send again in a moment, or in smaller batches",  # what to do next
-    ):
-        super().__init__(429, found, expected, remedy)
+    ) -> None:
+        super().__init__(429, found, expected=expected, remedy=remedy)
 
 # %% ../../notebooks/60_serving/01_refusals.ipynb #3dacf30e
 def refusal_status(
@@ -59,5 +61,6 @@ def read_refusal(
 ) -> Refusal:  # the same on the caller's side
     "Turn a refusing answer into the problem it tells."
     told = body if isinstance(body, dict) else {}
-    parts = [str(told.get(key, "")) for key in ("error", "expected", "remedy")]
-    return Refusal(status, parts[0] or f"the service answered {status}", *parts[1:])
+    found, expected, remedy = (str(told.get(key, "")) for key in ("error", "expected", "remedy"))
+    found = found or f"the service answered {status}"
+    return Refusal(status, found, expected=expected, remedy=remedy)

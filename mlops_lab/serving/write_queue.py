@@ -57,7 +57,7 @@ class WriteQueue:
         *,
         limit: int = 10_000,  # rows that may wait or be in writing
         group: int = 1_000,  # rows written at once, about
-    ):
+    ) -> None:
         self._write, self._limit, self._group = write, limit, group
         self._submissions: deque[_Submission] = deque()
         self._waiting, self._closed = 0, False

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 
 from mlops_lab.serving.model_source import LoadedModel
-from mlops_lab.serving.score_tables import ScoreRecord, new_score_id
+from mlops_lab.serving.score_record import ScoreRecord, new_score_id
 
 
 @dataclass(frozen=True)

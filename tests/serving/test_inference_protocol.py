@@ -88,6 +88,6 @@ def test_the_answer_has_names_types_shapes_and_the_callers_id():
 
 
 def test_metadata_names_the_columns():
-    told = model_metadata("keywords", "7", ("joy", "sadness"))
+    told = model_metadata("keywords", "7", labels=("joy", "sadness"))
     assert told["versions"] == ["7"] and told["inputs"][0]["shape"] == [-1]
     assert orjson.loads(told["parameters"]["labels"]) == ["joy", "sadness"]

@@ -13,7 +13,6 @@ from mlops_lab.serving.messages import (
     read_feedback_request,
     read_score_request,
     score_answer,
-    shown,
 )
 from mlops_lab.serving.refusals import Refusal
 
@@ -103,7 +102,3 @@ def test_feedback_needs_an_id_and_a_label():
 def test_limits_follow_the_settings_up_to_a_ceiling():
     assert limits_from(Settings(service_batch_limit=2, service_text_limit=10)).body_bytes == 4216
     assert limits_from(Settings(service_batch_limit=90_000)).body_bytes == 16 * 1024**2
-
-
-def test_long_values_are_shown_short():
-    assert len(shown("a" * 1000)) == 60 and shown(None) == "missing" and shown(7) == "7"

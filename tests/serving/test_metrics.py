@@ -22,7 +22,7 @@ def test_any_label_value_stays_on_one_well_formed_line(value):
 def test_buckets_are_cumulative_and_complete(times):
     metrics = ServiceMetrics()
     for seconds in times:
-        metrics.saw_request("/score", 200, seconds)
+        metrics.saw_request("/score", 200, seconds=seconds)
     samples = metrics.families()[2].samples
     buckets = [(labels["le"], n) for suffix, labels, n in samples if suffix == "_bucket"]
     for bound, n in buckets:
@@ -33,7 +33,7 @@ def test_buckets_are_cumulative_and_complete(times):
 def test_requests_are_counted_by_route_and_status():
     metrics = ServiceMetrics()
     for status in (200, 200, 422):
-        metrics.saw_request("/score", status, 0.001)
+        metrics.saw_request("/score", status, seconds=0.001)
     metrics.saw_text("3", "joy")
     lines = families_text(metrics.families()).splitlines()
     assert 'mlops_lab_requests_total{route="/score",status="200"} 2' in lines

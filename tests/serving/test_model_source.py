@@ -10,7 +10,6 @@ from mlops_lab.foundation.errors import LabError, ModelProblem
 from mlops_lab.serving.model_source import (
     FoundBundle,
     SwappingSource,
-    find_in_folder,
     folder_source,
     registry_source,
 )
@@ -44,7 +43,8 @@ def test_a_folder_is_served_under_the_digest_of_its_manifest(tmp_path):
     assert not source.refresh()
     make_bundle(tmp_path / "a", "second")
     assert source.refresh() and source.current().name == "second"
-    assert find_in_folder(tmp_path) is None
+    with pytest.raises(ModelProblem, match="no model to serve"):
+        folder_source(tmp_path, load).current()
 
 
 def test_a_promotion_swaps_and_a_broken_champion_does_not(tmp_path):

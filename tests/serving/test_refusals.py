@@ -27,7 +27,7 @@ def test_every_problem_has_a_status(problem, status):
 
 
 def test_a_refusal_arrives_as_it_was_sent():
-    sent = Refusal(422, "text 3 is 7", "a text", "send a text")
+    sent = Refusal(422, "text 3 is 7", expected="a text", remedy="send a text")
     arrived = read_refusal(422, refusal_body(sent))
     assert (arrived.status, str(arrived)) == (422, str(sent))
     assert isinstance(arrived, LabError)

@@ -12,8 +12,8 @@ from serving_examples import make_record
 
 from mlops_lab.foundation.errors import ServiceProblem
 from mlops_lab.serving.refusals import Overloaded
+from mlops_lab.serving.score_record import new_score_id
 from mlops_lab.serving.score_store import ScoreStore
-from mlops_lab.serving.score_tables import new_score_id
 
 WRITER = """
 import sys, threading

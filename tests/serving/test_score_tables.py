@@ -4,15 +4,12 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from serving_examples import make_record
 
 from mlops_lab.foundation.errors import ServiceProblem
 from mlops_lab.serving.score_tables import (
     count_scores,
     feedback_row,
-    new_score_id,
     open_engine,
     read_frame,
     read_score,
@@ -26,13 +23,6 @@ def engine(tmp_path):
     engine = open_engine(tmp_path / "scores.db")
     yield engine
     engine.dispose()
-
-
-@given(st.lists(st.floats(0, 2**42 / 1000), min_size=2, max_size=5))
-def test_ids_sort_by_time(times):
-    ids = [new_score_id(time) for time in sorted(times)]
-    assert [score_id[:12] for score_id in ids] == sorted(score_id[:12] for score_id in ids)
-    assert len(set(ids)) == len(ids) and {len(score_id) for score_id in ids} == {32}
 
 
 def test_a_record_comes_back_whole(engine):
@@ -59,7 +49,7 @@ def test_a_text_no_database_can_hold_is_a_value_error(engine):
 def test_the_frame_holds_the_newest_feedback_in_time_order(engine):
     days = [f"2026-01-0{day}T00:00:00.000000+00:00" for day in (3, 1, 2)]
     records = [make_record(at=day) for day in days]
-    remarks = [feedback_row(records[1].score_id, label, "a") for label in ("joy", "sadness")]
+    remarks = [feedback_row(records[1].score_id, label, source="a") for label in ("joy", "sadness")]
     write_rows(engine, [score_row(record) for record in records] + remarks)
     frame = read_frame(engine)
     assert frame["at"].tolist() == sorted(days)

@@ -9,7 +9,7 @@ from serving_examples import KeywordScorer, OneModel
 from mlops_lab.foundation.errors import ModelProblem
 from mlops_lab.serving.model_source import LoadedModel
 from mlops_lab.serving.refusals import Overloaded, Refusal
-from mlops_lab.serving.scoring import ScoringService, score_texts
+from mlops_lab.serving.scoring import ScoringService, score_texts, service_families
 
 
 def test_records_hold_what_the_scorer_said():
@@ -93,10 +93,10 @@ def test_a_caller_that_leaves_does_not_stop_the_store(store):
 def test_feedback_and_look_up_know_their_ids(store):
     service = ScoringService(OneModel(), store)
     record = asyncio.run(service.answer(["good"]))[0]
-    asyncio.run(service.take_feedback(record.score_id, "neutral", "teacher"))
+    asyncio.run(service.take_feedback(record.score_id, "neutral", source="teacher"))
     found = asyncio.run(service.look_up(record.score_id))
     assert found["feedback"][0]["label"] == "neutral"
-    for wrong in (service.look_up("x"), service.take_feedback("x", "joy", "me")):
+    for wrong in (service.look_up("x"), service.take_feedback("x", "joy", source="me")):
         with pytest.raises(Refusal) as refusal:
             asyncio.run(wrong)
         assert refusal.value.status == 404
@@ -105,7 +105,7 @@ def test_feedback_and_look_up_know_their_ids(store):
 def test_the_metrics_tell_texts_and_queues(store):
     service = ScoringService(OneModel(), store)
     asyncio.run(service.answer(["good", "good", "bad"]))
-    families = {family.name: family for family in service.families()}
+    families = {family.name: family for family in service_families(service)}
     texts = {labels["label"]: n for _, labels, n in families["mlops_lab_texts_total"].samples}
     assert texts == {"joy": 2, "sadness": 1}
     assert families["mlops_lab_texts_in_work"].samples == (("", {}, 0),)
