@@ -26,6 +26,10 @@ Modules:
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
+- `mlops_lab.monitoring.drift`: Say which differences between two profiles are more than chance.
+- `mlops_lab.monitoring.performance`: Tell how good the answers are: expected at once, measured when labels arrive.
+- `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
+- `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
@@ -46,6 +50,23 @@ Modules:
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
+- `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
+- `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
+- `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.
+- `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.
+- `mlops_lab.serving.launcher`: Run the scoring service as a process of its own, and never leave it behind.
+- `mlops_lab.serving.messages`: Check what comes in and shape what goes out.
+- `mlops_lab.serving.metrics`: Count what the service does and tell it in Prometheus' text form.
+- `mlops_lab.serving.model_source`: Know which model answers now, and swap it when another is promoted.
+- `mlops_lab.serving.pages`: Give people a page to try the model, and programmers a page to call it.
+- `mlops_lab.serving.refusals`: Say no to a request in a way that programs and people understand.
+- `mlops_lab.serving.score_record`: Name everything that is kept about one answered text.
+- `mlops_lab.serving.score_store`: Keep every score the service gave, and what people said about it later.
+- `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
+- `mlops_lab.serving.scoring`: Turn texts into stored scores, without knowing anything about HTTP.
+- `mlops_lab.serving.service`: Put the scoring service behind HTTP, with thin routes and firm limits.
+- `mlops_lab.serving.smoke_test`: Ask a running service the few questions that show it is the right one.
+- `mlops_lab.serving.write_queue`: Collect rows from many callers and write them in groups, in one thread.
 - `mlops_lab.teaching.cards`: Show a short coloured answer under a cell, with the same words as plain text.
 - `mlops_lab.teaching.checks`: Answer a learner at once: what was found, what was expected, what to try next.
 - `mlops_lab.teaching.lessons`: Read a lesson and refuse it if class would stumble over it.
