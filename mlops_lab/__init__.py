@@ -7,6 +7,9 @@ Modules:
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
+- `mlops_lab.models.bag_model`: Compute probabilities from a bag of features with one table and NumPy.
+- `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
+- `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record."""
