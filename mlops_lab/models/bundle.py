@@ -118,7 +118,7 @@ def load_bundle(
         with np.load(io.BytesIO((folder / "weights.npz").read_bytes())) as stored:
             model = bag_model_from_arrays(dict(stored))
         features = features_from_record(record)
-        labels, version = card["labels"], card["format"]
+        labels, version = list(card["labels"]), card["format"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ModelProblem(f"{folder.name} cannot be read: {error}", "a bundle folder") from error
     sizes = (len(labels), features.size)

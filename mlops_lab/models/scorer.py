@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import mlops_lab
-from ..foundation.errors import ModelProblem
+from ..foundation.errors import ModelProblem, close_matches
 from .bundle import Bundle, load_bundle, save_bundle
 from .profile import text_profile
 
@@ -83,6 +83,8 @@ class Scorer:
         label: str,  # the label in question
     ) -> dict[str, float]:  # what each word and pair adds to the logit, strongest first
         "Say which words spoke for a label."
+        if label not in self.labels:
+            raise ModelProblem(f"label {label!r} is not known", close_matches(label, self.labels))
         return _contributions(self._bundle, text, self.labels.index(label))
 
 # %% ../../notebooks/30_models/10_scorer.ipynb #aea12a03
