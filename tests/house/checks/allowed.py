@@ -1,0 +1,53 @@
+"""The exceptions to the house style, each with its reason; one nobody needs is reported."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Allowed:
+    "One violation that is let stand."
+
+    check: str  # name of the check, as in `CHECKS`
+    file: str  # start of the violation's place
+    found: str  # part of what it found
+    reason: str  # why the rule bends here
+
+
+ALLOWED = (
+    Allowed(
+        "documented_names",
+        "mlops_lab/foundation/errors.py",
+        "LabError.__init__ with 3 positional parameters",
+        "found, expected, remedy always come in this order and every raise would repeat the names",
+    ),
+    Allowed(
+        "page_sizes",
+        "mlops_lab/foundation/errors.py",
+        "11 public names",
+        "the whole error family stands in one place, so that its tree can be seen at once",
+    ),
+    Allowed(
+        "documented_names",
+        "mlops_lab/pipeline/stage.py",
+        "begin_stage takes **parameters",
+        "each stage hands over parameters of its own by name; the stage check compares the names",
+    ),
+    Allowed(
+        "documented_names",
+        "mlops_lab/pipeline/engine.py",
+        "LabEngine.execute_notebook",
+        "Papermill calls this method with a signature of its own",
+    ),
+    Allowed(
+        "documented_names",
+        "mlops_lab/pipeline/engine.py",
+        "LabEngine.execute_managed_notebook",
+        "Papermill calls this method with a signature of its own",
+    ),
+    Allowed(
+        "quiet_import",
+        "mlops_lab/pipeline/engine.py",
+        "opens a socket (in urllib3.util.connection)",
+        "Papermill imports urllib3, which asks for IPv6; our engine derives from Papermill's class",
+    ),
+)
