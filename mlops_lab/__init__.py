@@ -37,6 +37,7 @@ Modules:
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
 - `mlops_lab.tracking.decisions`: Read from the decision log which model was champion when, and why.
+- `mlops_lab.tracking.gate`: Judge whether a candidate may become champion, with a reason for every rule.
 - `mlops_lab.tracking.mirror`: Repeat the decision log as MLflow model versions and aliases.
 - `mlops_lab.tracking.registry`: Register models, and move the championship with who, in which role and why.
 - `mlops_lab.tracking.runs`: Record a training run in MLflow with everything MLflow does not note by itself."""

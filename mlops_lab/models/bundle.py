@@ -55,7 +55,7 @@ def _npz(
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
-
+# %% ../../notebooks/30_models/09_bundle.ipynb #65cec9aa
 def save_bundle(
     bundle: Bundle,  # what to keep
     folder: Path,  # where; replaced if it exists

@@ -95,16 +95,13 @@ class BagNetwork:
 
     def logits(
         self,
-        ids: np.ndarray,  # features of the texts, end to end
-        weights: np.ndarray,  # their weights
-        rows: np.ndarray,  # to which text each belongs
-        size: int,  # how many texts
+        bags: Bags,  # features of texts
     ) -> "tf.Tensor":  # one row per text
         "Score texts without any dropout."
         import tensorflow as tf
 
-        entries = self.embedding(ids) * weights[:, None]
-        return self.dense(tf.math.unsorted_segment_sum(entries, rows, size))
+        entries = self.embedding(bags.ids) * bag_weights(bags)[:, None]
+        return self.dense(tf.math.unsorted_segment_sum(entries, bags.rows, len(bags)))
 
     def _thinned(self, values, salt):
         import tensorflow as tf
@@ -139,10 +136,11 @@ def _batches(
     "Cut an order of rows into batches."
     return (order[begin : begin + size] for begin in range(0, len(order), size))
 
-
+# %% ../../notebooks/30_models/06_embedding.ipynb #4bbb57a6
 def _train_pass(
     network: BagNetwork,  # to move
     bags: Bags,  # features of the training rows
+    *,
     targets: np.ndarray,  # their labels
     row_weights: np.ndarray,  # their weights
     order: np.ndarray,  # rows in the order to take them
@@ -156,7 +154,7 @@ def _train_pass(
         losses.append(network.step(*parts, targets[rows], row_weights[rows]))
     return float(np.mean(losses))
 
-
+# %% ../../notebooks/30_models/06_embedding.ipynb #d4b9430d
 def _network_probabilities(
     network: BagNetwork,  # any
     bags: Bags,  # features of texts
@@ -164,8 +162,7 @@ def _network_probabilities(
     "Score texts by the network itself."
     logits = [np.empty((0, network.dense.units), np.float32)]
     for rows in _batches(np.arange(len(bags)), 1024):
-        batch = take_rows(bags, rows)
-        logits.append(network.logits(batch.ids, bag_weights(batch), batch.rows, len(batch)).numpy())
+        logits.append(network.logits(take_rows(bags, rows)).numpy())
     return softmax(np.concatenate(logits)) if len(bags) else logits[0]
 
 # %% ../../notebooks/30_models/06_embedding.ipynb #c9e75975
@@ -195,7 +192,9 @@ class EmbeddingBag:
         rng, history, best, kept = np.random.default_rng(recipe.seed), [], {}, self._weights()
         for epoch in range(1, recipe.epochs + 1):
             order = rng.permutation(len(train))
-            loss = _train_pass(self.network, bags, train.targets, row_weights, order)
+            loss = _train_pass(
+                self.network, bags, targets=train.targets, row_weights=row_weights, order=order
+            )
             watched = progress(_network_probabilities(self.network, dev_bags), dev.targets)
             watched = {f"dev_{key}": value for key, value in watched.items()}
             history.append({"epoch": epoch, "train_loss": loss, **watched})

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 def confusion_matrix(
     truth: np.ndarray,  # position of the right label
     predicted: np.ndarray,  # position of the label given
+    *,
     width: int,  # how many labels
 ) -> np.ndarray:  # rows: truth, columns: given
     "Count which label was given for which."
@@ -61,6 +62,7 @@ def bootstrap_macro_f1(
 def reliability(
     confidence: np.ndarray,  # probability of the label given
     right: np.ndarray,  # whether it was right
+    *,
     bins: int = 10,  # of equal width
 ) -> list[dict]:  # per bin with texts: confidence, accuracy, share
     "Compare certainty with truth, bin by bin."
@@ -129,10 +131,11 @@ def _class_rows(
         for i, label in enumerate(labels)
     ]
 
-
+# %% ../../notebooks/30_models/12_evaluation.ipynb #e90f720e
 def _slice_rows(
     truth: np.ndarray,  # position of the right label
     predicted: np.ndarray,  # position of the label given
+    *,
     width: int,  # how many labels
     slices: dict[str, np.ndarray],  # groups by name
 ) -> list[dict]:  # per group: slice, group, rows, macro_f1, accuracy
@@ -141,7 +144,7 @@ def _slice_rows(
     for name, groups in slices.items():
         for group in sorted(set(groups)):
             rows = groups == group
-            confusion = confusion_matrix(truth[rows], predicted[rows], width)
+            confusion = confusion_matrix(truth[rows], predicted[rows], width=width)
             numbers = {
                 "rows": int(rows.sum()),
                 "macro_f1": float(macro_f1(confusion)),
@@ -159,27 +162,25 @@ def evaluate(
     seed: int = 0,  # start of the bootstrap
 ) -> Evaluation:  # everything worth knowing
     "Judge answers against the truth."
-    truth = list(truth)
-    if not truth or len(truth) != len(scores):
+    if not len(truth) or len(truth) != len(scores):
         raise DataProblem(f"{len(truth)} labels for {len(scores)} answers", "one label per answer")
-    unknown = sorted(set(truth) - set(scores.labels))
-    labels = [*scores.labels, *unknown]
+    labels = [*scores.labels, *sorted(set(truth) - set(scores.labels))]
     numbers = np.array([labels.index(label) for label in truth])
     predicted = scores.probabilities.argmax(axis=1)
-    confusion = confusion_matrix(numbers, predicted, len(labels))
-    low, high = np.quantile(bootstrap_macro_f1(confusion, seed=seed), [0.025, 0.975])
+    confusion = confusion_matrix(numbers, predicted, width=len(labels))
+    ends = np.quantile(bootstrap_macro_f1(confusion, seed=seed), [0.025, 0.975]).tolist()
     right = numbers == predicted
     bins = reliability(scores.probabilities.max(axis=1), right)
     return Evaluation(
         rows=len(truth),
         labels=labels,
         macro_f1=float(macro_f1(confusion)),
-        macro_f1_low=float(low),
-        macro_f1_high=float(high),
+        macro_f1_low=ends[0],
+        macro_f1_high=ends[1],
         accuracy=float(right.mean()),
         calibration_error=sum(abs(b["confidence"] - b["accuracy"]) * b["share"] for b in bins),
         classes=_class_rows(confusion, labels),
-        slices=_slice_rows(numbers, predicted, len(labels), slices or {}),
+        slices=_slice_rows(numbers, predicted, width=len(labels), slices=slices or {}),
         confusion=confusion.tolist(),
         reliability=bins,
     )

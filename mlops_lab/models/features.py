@@ -105,6 +105,7 @@ class NgramFeatures:
     def __init__(
         self,
         settings: FeatureSettings,  # kinds of features
+        *,
         words: list[str],  # words known from training
         vocabulary: list[str],  # features by number; empty when hashed
     ) -> None:
@@ -165,7 +166,7 @@ def _frequent(
     kept = [(-n, key) for key, n in counted.items() if n >= settings.minimum_texts]
     return [key for _, key in sorted(kept)[: settings.most]]
 
-
+# %% ../../notebooks/30_models/02_features.ipynb #eb08fd8a
 def fit_features(
     texts: Iterable[str],  # training texts
     settings: FeatureSettings | None = None,  # kinds of features
@@ -189,7 +190,8 @@ def fit_features(
             "texts that share words",
             "use more rows, or hashed features",
         )
-    return NgramFeatures(settings, _frequent(word_texts, settings), vocabulary)
+    words = _frequent(word_texts, settings)
+    return NgramFeatures(settings, words=words, vocabulary=vocabulary)
 
 # %% ../../notebooks/30_models/02_features.ipynb #ad85fba3
 def features_record(
@@ -209,6 +211,6 @@ def features_from_record(
     "Restore features from their record."
     try:
         settings = FeatureSettings(**record["settings"])
-        return NgramFeatures(settings, record["words"], record["vocabulary"])
+        return NgramFeatures(settings, words=record["words"], vocabulary=record["vocabulary"])
     except (KeyError, TypeError) as error:
         raise ModelProblem(f"features cannot be restored: {error}", "a features record") from error

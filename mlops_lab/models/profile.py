@@ -55,6 +55,7 @@ _TOP_TOKENS = 300
 def reference_profile(
     examples: Examples,  # labelled rows the model did not learn from
     probabilities: np.ndarray,  # the model's answer to each
+    *,
     features: NgramFeatures,  # of the model
 ) -> dict:  # JSON values
     "Summarise rows and answers."

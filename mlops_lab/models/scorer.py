@@ -143,6 +143,15 @@ print(json.dumps({"labels": len(scorer.labels), "heavy": heavy}))
 """
 
 
+def _complaint(
+    stderr: str,  # what the process wrote before it failed
+) -> str:  # the problem in one line
+    "Find the problem in the last words of a process."
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["no message"]
+    start = next((i for i, line in enumerate(lines) if "Problem: " in line), -1)
+    return " ".join(lines[start:])[:300]
+
+# %% ../../notebooks/30_models/10_scorer.ipynb #9f80bf61
 def check_alone(
     folder: Path,  # a bundle folder
     timeout_s: float = 60.0,  # seconds to wait
@@ -151,20 +160,14 @@ def check_alone(
     home = str(Path(mlops_lab.__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH", "")]))
     command = [sys.executable, "-c", _CHECK, str(Path(folder).resolve())]
+    environ = {**os.environ, "PYTHONPATH": path}
+    wanted = {"capture_output": True, "text": True, "timeout": timeout_s}
     try:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-        )
+        done = subprocess.run(command, env=environ, **wanted)
     except subprocess.TimeoutExpired:
         return {"passed": False, "message": f"no answer within {timeout_s:g} s"}
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
-        start = next((i for i, line in enumerate(lines) if "Problem: " in line), -1)
-        return {"passed": False, "message": " ".join(lines[start:])[:300]}
+        return {"passed": False, "message": _complaint(done.stderr)}
     told = json.loads(done.stdout.splitlines()[-1])
     if told["heavy"]:
         return {"passed": False, "message": f"needs {', '.join(told['heavy'])}"}

@@ -103,7 +103,7 @@ def _make_bundle(
         card={**card, "metrics": {**judged, "certainty": factor}},
         features=features,
         model=model,
-        profile=reference_profile(dev, probabilities, features),
+        profile=reference_profile(dev, probabilities, features=features),
         golden={"texts": texts, "probabilities": answers},
     )
 
@@ -111,8 +111,8 @@ def _make_bundle(
 def train_candidate(
     name: str,  # a key of `candidates.CANDIDATES`
     train: "pd.DataFrame",  # rows to learn from: text and label
-    dev: "pd.DataFrame",  # rows to watch: text and label
     *,
+    dev: "pd.DataFrame",  # rows to watch: text and label
     task: Task,  # labels of the training rows
     recipe: Recipe | None = None,  # how to learn
 ) -> TrainedModel:  # fitted, checked and profiled
@@ -141,6 +141,7 @@ def train_candidate(
 def write_bundle(
     trained: TrainedModel,  # what to keep
     folder: Path,  # where; replaced if it exists
+    *,
     created_from: dict[str, str] | None = None,  # digest of each data file it learned from
 ) -> Path:  # the folder
     "Write a trained model as a bundle."

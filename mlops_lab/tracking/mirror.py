@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # %% ../../notebooks/40_tracking/03_mirror.ipynb #9d26117b
 def wanted_aliases(
     versions: list[Version],  # registered, oldest first
+    *,
     champion: int | None,  # number of the champion
     previous: int | None,  # number of the one it replaced
 ) -> dict[str, int]:  # alias to number
@@ -54,7 +55,7 @@ def _add_versions(
             known[version.number] = str(made.version)
     return known
 
-
+# %% ../../notebooks/40_tracking/03_mirror.ipynb #fb8d13ed
 def mirror_registry(
     lab: Workspace,  # whose log
     address: str = "",  # of MLflow; empty: SQLite in the workspace
@@ -62,8 +63,9 @@ def mirror_registry(
     "Make MLflow's versions and aliases what the log says."
     entries = ChainLog(lab.decisions).read()
     versions, present = list_versions(entries, lab), reign_at(list_reigns(entries))
-    numbers = (present.number, present.replaced) if present else (None, None)
-    wanted, client = wanted_aliases(versions, *numbers), open_client(lab, address)
+    champion, previous = (present.number, present.replaced) if present else (None, None)
+    wanted = wanted_aliases(versions, champion=champion, previous=previous)
+    client = open_client(lab, address)
     with quiet_mlflow():
         known = _add_versions(client, versions)
         aliases = client.get_registered_model(MODEL_NAME).aliases

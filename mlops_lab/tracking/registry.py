@@ -13,7 +13,6 @@ __all__ = ['keep_bundle', 'check_stored', 'Registry']
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from shutil import copytree
 from uuid import uuid4
@@ -23,13 +22,12 @@ from ..foundation.errors import ModelProblem
 from ..foundation.records import digest_folder, written_whole
 from ..foundation.workspace import Workspace
 from mlops_lab.tracking.decisions import (
-    Reign,
+    Decisions,
     Version,
     bundle_place,
     find_version,
     list_reigns,
     list_versions,
-    opponent_number,
     reign_at,
 )
 from .mirror import mirror_registry
@@ -91,8 +89,77 @@ def _signed(
         raise ValueError(f"a decision needs {', '.join(empty)}")
     return given
 
-# %% ../../notebooks/40_tracking/04_registry.ipynb #d057ae73
-class Registry:
+# %% ../../notebooks/40_tracking/04_registry.ipynb #780ecb81
+def _register(
+    registry: "Registry",  # where
+    bundle: Path,  # a bundle folder
+    facts: dict,  # run_id and metrics
+) -> Version:  # the same one for the same bundle
+    "Keep a bundle and give it a number."
+    with _turn(registry.lab) as entries:
+        digest, known = keep_bundle(bundle, registry.lab), list_versions(entries, registry.lab)
+        found = next((version for version in known if version.digest == digest), None)
+        if found is None:
+            number = len(known) + 1
+            registry.log.append("register", {"number": number, "digest": digest, **facts})
+        _repeat(registry)
+    return found or registry.versions()[-1]
+
+# %% ../../notebooks/40_tracking/04_registry.ipynb #18bf6b2a
+def _decide(
+    registry: "Registry",  # where
+    kind: str,  # promote or refuse
+    version: Version,  # registered
+    facts: dict,  # by, role, reason, evidence
+) -> Version:  # as the log knows it
+    "Write a decision on a version, once."
+    with _turn(registry.lab) as entries:
+        known, present = list_versions(entries, registry.lab), reign_at(list_reigns(entries))
+        found = find_version(known, version.number)
+        stands = present is not None and present.number == found.number
+        data = {"number": found.number, "digest": found.digest, **facts}
+        if kind == "promote":
+            check_stored(found)
+            data["replaced"] = present.number if present else None
+        if not (kind == "promote" and stands):
+            registry.log.append(kind, data)
+        _repeat(registry)
+    return found
+
+
+def _repeat(
+    registry: "Registry",  # whose decisions
+) -> None:
+    "Repeat the log to MLflow, or keep why that failed."
+    registry.mirror_problem = ""
+    try:
+        if registry.mirrored:
+            mirror_registry(registry.lab, registry.address)
+    except Exception as error:  # a tracker that is down must not undo a decision
+        registry.mirror_problem = f"{type(error).__name__}: {error}"
+
+# %% ../../notebooks/40_tracking/04_registry.ipynb #e091a14a
+def _roll_back(
+    registry: "Registry",  # where
+    signed: dict,  # by, role, reason
+) -> Version:  # the champion again
+    "Give the championship back to the one before."
+    with _turn(registry.lab) as entries:
+        reigns = list_reigns(entries)
+        present = reign_at(reigns)
+        if present is None or present.replaced is None:
+            found = "there is no champion" if present is None else "the champion replaced nobody"
+            raise ModelProblem(found, "a champion that replaced another", "promote a version")
+        target = find_version(list_versions(entries, registry.lab), present.replaced)
+        check_stored(target)
+        before = next(r.replaced for r in reversed(reigns) if r.number == target.number)
+        facts = {"number": target.number, "digest": target.digest, "withdrawn": present.number}
+        registry.log.append("rollback", {**facts, "replaced": before, **signed})
+        _repeat(registry)
+    return target
+
+# %% ../../notebooks/40_tracking/04_registry.ipynb #6d64bb1a
+class Registry(Decisions):
     "Registered models and who is champion."
 
     def __init__(
@@ -102,8 +169,8 @@ class Registry:
         address: str = "",  # of MLflow; empty: SQLite in the workspace
         mirrored: bool = True,  # repeat decisions to MLflow
     ) -> None:
-        self.lab, self.address, self.mirrored = lab, address, mirrored
-        self.log, self.mirror_problem = ChainLog(lab.decisions), ""
+        super().__init__(lab)
+        self.address, self.mirrored, self.mirror_problem = address, mirrored, ""
 
     def register(
         self,
@@ -113,14 +180,7 @@ class Registry:
         metrics: dict[str, float],  # what it is worth
     ) -> Version:  # the same one for the same bundle
         "Keep a bundle and give it a number."
-        with _turn(self.lab) as entries:
-            digest, known = keep_bundle(bundle, self.lab), list_versions(entries, self.lab)
-            found = next((version for version in known if version.digest == digest), None)
-            if found is None:
-                numbers = {"number": len(known) + 1, "metrics": dict(metrics)}
-                self.log.append("register", {"digest": digest, "run_id": run_id, **numbers})
-            self._mirror()
-            return found or self.versions()[-1]
+        return _register(self, bundle, {"run_id": run_id, "metrics": dict(metrics)})
 
     def promote(
         self,
@@ -132,17 +192,9 @@ class Registry:
         evidence: dict,  # small JSON: the verdict, digests
     ) -> Version:  # the champion
         "Make a version champion; nothing happens if it is."
-        signed = _signed(by, role, reason)
-        with _turn(self.lab) as entries:
-            known, present = list_versions(entries, self.lab), reign_at(list_reigns(entries))
-            found = find_version(known, version.number)
-            check_stored(found)
-            if present is None or present.number != found.number:
-                replaced = present.number if present else None
-                facts = {"number": found.number, "digest": found.digest, "replaced": replaced}
-                self.log.append("promote", {**facts, **signed, "evidence": evidence})
-            self._mirror()
-        return found
+        return _decide(
+            self, "promote", version, {**_signed(by, role, reason), "evidence": evidence}
+        )
 
     def refuse(
         self,
@@ -152,12 +204,9 @@ class Registry:
         role: str,  # in which role
         reason: str,  # why
         evidence: dict,  # small JSON: the verdict, digests
-    ) -> None:
+    ) -> Version:  # the refused one
         "Note that a version may not become champion."
-        signed = _signed(by, role, reason)
-        with _turn(self.lab):
-            facts = {"number": version.number, "digest": version.digest}
-            self.log.append("refuse", {**facts, **signed, "evidence": evidence})
+        return _decide(self, "refuse", version, {**_signed(by, role, reason), "evidence": evidence})
 
     def rollback(
         self,
@@ -167,61 +216,4 @@ class Registry:
         reason: str,  # why
     ) -> Version:  # the champion again
         "Give the championship back to the one before."
-        signed = _signed(by, role, reason)
-        with _turn(self.lab) as entries:
-            target, facts = _return_to(list_reigns(entries))
-            found = find_version(list_versions(entries, self.lab), target)
-            check_stored(found)
-            self.log.append("rollback", {**facts, "digest": found.digest, **signed})
-            self._mirror()
-        return found
-
-    def versions(self) -> list[Version]:
-        "All registered models, oldest first."
-        return list_versions(self.log.read(), self.lab)
-
-    def reigns(self) -> list[Reign]:
-        "Who was champion from when, oldest first."
-        return list_reigns(self.log.read())
-
-    def champion(self) -> Version | None:
-        "The present champion, if there is one."
-        return self.champion_at(None)
-
-    def champion_at(
-        self,
-        time: datetime | str | None,  # with time zone
-    ) -> Version | None:  # nothing before the first promotion
-        "Who was champion at a time."
-        entries = self.log.read()
-        reign = reign_at(list_reigns(entries), time)
-        return find_version(list_versions(entries, self.lab), reign and reign.number)
-
-    def opponent_of(
-        self,
-        bundle_digest: str,  # of the candidate
-    ) -> Version | None:  # none for the first candidate
-        "Whom a candidate has to beat."
-        entries = self.log.read()
-        known = list_versions(entries, self.lab)
-        own = next((item.number for item in known if item.digest == bundle_digest), None)
-        return find_version(known, opponent_number(list_reigns(entries), own))
-
-    def _mirror(self) -> None:
-        self.mirror_problem = ""
-        try:
-            if self.mirrored:
-                mirror_registry(self.lab, self.address)
-        except Exception as error:  # a tracker that is down must not undo a decision
-            self.mirror_problem = f"{type(error).__name__}: {error}"
-
-
-def _return_to(reigns: list[Reign]) -> tuple[int, dict]:
-    "Say to whom the championship returns, and what to note."
-    present = reign_at(reigns)
-    if present is None or present.replaced is None:
-        found = "there is no champion" if present is None else "the champion replaced nobody"
-        raise ModelProblem(found, "a champion that replaced another", "promote a version")
-    target = present.replaced
-    before = next(r.replaced for r in reversed(reigns) if r.number == target)
-    return target, {"number": target, "replaced": before, "withdrawn": present.number}
+        return _roll_back(self, _signed(by, role, reason))

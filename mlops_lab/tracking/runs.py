@@ -142,7 +142,7 @@ def _experiment(
                 raise
     raise RecordProblem(f"MLflow neither has nor makes experiment {_EXPERIMENT}")
 
-
+# %% ../../notebooks/40_tracking/01_runs.ipynb #37377ff0
 def _tags(
     run: TrainingRun,  # what to remember
     project: Path,  # folder of the code
