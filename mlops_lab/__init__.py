@@ -42,6 +42,7 @@ Modules:
 - `mlops_lab.monitoring.drift`: Say which differences between two profiles are more than chance.
 - `mlops_lab.monitoring.performance`: Tell how good the answers are: expected at once, measured when labels arrive.
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
+- `mlops_lab.monitoring.spread`: Measure how much a mean varies when texts of one author resemble each other.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
