@@ -60,6 +60,7 @@ def check_python() -> Finding:
 def check_packages(
     packages: dict[str, str],  # distribution by importable name
     name: str,  # what they are for
+    *,
     remedy: str,  # how to install them
 ) -> Finding:  # which are missing
     "Look for packages without importing them."
@@ -127,10 +128,11 @@ def examine(
 ) -> list[Finding]:  # one per check
     "Make every check."
     lab = open_workspace(settings)
+    extra = "pip install 'mlops-lab[lab]', or make setup"
     return [
         check_python(),
-        check_packages(_PACKAGES, "packages", "make setup"),
-        check_packages(_LAB_PACKAGES, "jupyterlab", "pip install 'mlops-lab[lab]', or make setup"),
+        check_packages(_PACKAGES, "packages", remedy="make setup"),
+        check_packages(_LAB_PACKAGES, "jupyterlab", remedy=extra),
         check_workspace(lab),
         check_disk(lab.root),
         check_port(settings.host, settings.port),

@@ -9,11 +9,10 @@ and ill-typed values are errors; nothing is guessed. Relative paths start at the
 # %% auto #0
 __all__ = ['Settings', 'find_project', 'read_settings']
 
-# %% ../../notebooks/10_foundation/02_settings.ipynb #19031467
+# %% ../../notebooks/10_foundation/02_settings.ipynb #b35cab81
+import configparser
 import os
 from collections.abc import Mapping
-from configparser import ConfigParser
-from configparser import Error as IniError
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -116,10 +115,10 @@ def _read_file(
     section: str,  # work environment
 ) -> dict[str, str]:  # its keys and values as written
     "Read one section of settings.ini over its defaults."
-    parser = ConfigParser(interpolation=None)
+    parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read(path, encoding="utf-8")
-    except (IniError, UnicodeDecodeError) as error:
+    except (configparser.Error, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsProblem(f"{path.name} cannot be read: {reason}", "key = value") from error
     for name in parser.sections():

@@ -88,22 +88,30 @@ class Workspace:
 
     def create(self) -> "Workspace":
         "Make the folders, or say why that is not possible."
-        try:
-            for folder in (self.root, self.runs, self.store, self.models, self.artifacts):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WorkspaceProblem(
-                f"the workspace {self.root} cannot be made: {error.strerror}",
-                "a folder that you may write to",
-                "set MLOPS_LAB_WORKSPACE to another folder",
-            ) from error
-        if not os.access(self.root, os.W_OK):
-            raise WorkspaceProblem(
-                f"the workspace {self.root} is read-only",
-                "a folder that you may write to",
-                f"chmod u+w {self.root}, or set MLOPS_LAB_WORKSPACE to another folder",
-            )
+        _make_folders(self.root, (self.runs, self.store, self.models, self.artifacts))
         return self
+
+# %% ../../notebooks/10_foundation/03_workspace.ipynb #81a80eeb
+def _make_folders(
+    root: Path,  # the state folder
+    inner: tuple[Path, ...],  # folders in it
+) -> None:
+    "Make the state folder, or say why that is not possible."
+    try:
+        for folder in (root, *inner):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkspaceProblem(
+            f"the workspace {root} cannot be made: {error.strerror}",
+            "a folder that you may write to",
+            "set MLOPS_LAB_WORKSPACE to another folder",
+        ) from error
+    if not os.access(root, os.W_OK):
+        raise WorkspaceProblem(
+            f"the workspace {root} is read-only",
+            "a folder that you may write to",
+            f"chmod u+w {root}, or set MLOPS_LAB_WORKSPACE to another folder",
+        )
 
 # %% ../../notebooks/10_foundation/03_workspace.ipynb #7be73e49
 def open_workspace(

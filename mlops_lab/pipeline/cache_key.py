@@ -17,14 +17,13 @@ from typing import Any
 
 import mlops_lab
 from ..foundation.records import digest_folder, digest_json
-from .closure import Closure, asset_digests, digest_code, package_versions
-from .notebook import StageNotebook
+from .closure import Closure, asset_digests, package_versions
 from .plan import StageSpec
 
 # %% ../../notebooks/50_pipeline/07_cache_key.ipynb #7250f464
 def key_parts(
     spec: StageSpec,  # the stage
-    notebook: StageNotebook,  # its notebook
+    closure: Closure,  # code and packages its notebook uses
     *,
     parameters: dict[str, Any],  # resolved, without the workspace
     folder: Path,  # run folder, in which the inputs lie
@@ -32,9 +31,8 @@ def key_parts(
 ) -> dict[str, Any]:  # what the result depends on
     "Collect everything a stage's result depends on."
     package = Path(mlops_lab.__file__).parent
-    closure = Closure((package.parent, notebook.path.parent)).follow(notebook.cells)
     return {
-        "notebook": {f"cell {i}": digest_code(cell) for i, cell in enumerate(notebook.cells, 1)},
+        "notebook": closure.cells,
         "parameters": parameters,
         "inputs": {path: digest_folder(folder / path) for path in spec.inputs},
         "outside": {path: _digest_outside(path) for path in spec.outside},
@@ -45,14 +43,14 @@ def key_parts(
         "state": state,
     }
 
-
+# %% ../../notebooks/50_pipeline/07_cache_key.ipynb #333a52e5
 def _digest_outside(
     path: str,  # a file elsewhere, or a word that is no file
 ) -> str:  # digest of its content, or that there is none
     "Digest a file outside of the run, which may be absent."
     return digest_folder(Path(path)) if Path(path).exists() else "no such file"
 
-
+# %% ../../notebooks/50_pipeline/07_cache_key.ipynb #1ae85c7b
 def make_key(
     parts: dict[str, Any],  # as collected
 ) -> str:  # one digest

@@ -105,7 +105,7 @@ def read_parameters(
                     found[name] = Parameter(name, *_kinds_of_value(expression), remark)
     return found
 
-
+# %% ../../notebooks/50_pipeline/04_notebook.ipynb #6fcb8d0c
 def _pairs(
     target: ast.expr,  # left side
     value: ast.expr,  # right side
@@ -150,7 +150,7 @@ def read_notebook(
         kernel=content.get("metadata", {}).get("kernelspec", {}).get("name", "python3"),
     )
 
-
+# %% ../../notebooks/50_pipeline/04_notebook.ipynb #f6e21d79
 def _check_syntax(
     path: Path,  # notebook
     sources: list[str],  # its code cells

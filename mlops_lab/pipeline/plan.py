@@ -163,31 +163,38 @@ def _make_specs(
     if not isinstance(body, Located) or "notebook" not in body:
         raise PipelineProblem(f"{here} names no notebook", "notebook: 01_name.ipynb")
     _check_keys(body, _STAGE_KEYS, (path.name, f"stage {name!r}"))
-    specs = []
-    for full_name, one in _expand(name, body):
-        texts = {key: str(value) for key, value in one.items()}
-        paths = {
-            key: tuple(
-                str(_resolve(item, settings, here)).format(**texts) for item in body.get(key, [])
-            )
-            for key in ("inputs", "outputs", "outside", "state", "promises")
-        }
-        values = {
-            key: _resolve(value, settings, here)
-            for key, value in body.get("parameters", {}).items()
-        }
-        specs.append(
-            StageSpec(
-                full_name,
-                path.parent / body["notebook"],
-                line,
-                parameters=values | one,
-                timeout_s=body.get("timeout_s"),
-                retries=body.get("retries", 0),
-                **paths,
-            )  # fmt: skip
+    limits = {"timeout_s": body.get("timeout_s"), "retries": body.get("retries", 0)}
+    return [
+        StageSpec(
+            full_name,
+            path.parent / body["notebook"],
+            line,
+            **limits,
+            **_fill_in(body, one, settings=settings, here=here),
         )
-    return specs
+        for full_name, one in _expand(name, body)
+    ]
+
+# %% ../../notebooks/50_pipeline/05_plan.ipynb #656b50a7
+def _fill_in(
+    body: Located,  # definition of a stage
+    one: dict[str, Any],  # its matrix values
+    *,
+    settings: dict[str, Any],  # settings by name
+    here: str,  # file, line and stage, for errors
+) -> dict[str, Any]:  # paths and parameters
+    "Put matrix values and settings into paths and parameters."
+    texts = {key: str(value) for key, value in one.items()}
+    paths = {
+        key: tuple(
+            str(_resolve(item, settings, here)).format(**texts) for item in body.get(key, [])
+        )
+        for key in ("inputs", "outputs", "outside", "state", "promises")
+    }
+    values = {
+        key: _resolve(value, settings, here) for key, value in body.get("parameters", {}).items()
+    }
+    return {**paths, "parameters": values | one}
 
 # %% ../../notebooks/50_pipeline/05_plan.ipynb #0a15b77d
 def _overlaps(
@@ -198,7 +205,7 @@ def _overlaps(
     a, b = one.rstrip("/"), other.rstrip("/")
     return a == b or a.startswith(b + "/") or b.startswith(a + "/")
 
-
+# %% ../../notebooks/50_pipeline/05_plan.ipynb #56f0d0c7
 def _link(
     specs: list[StageSpec],  # all stages
     where: str,  # file name, for errors

@@ -9,8 +9,9 @@ our engine."""
 # %% auto #0
 __all__ = ['Stage', 'begin_stage', 'dump_settings', 'load_settings']
 
-# %% ../../notebooks/50_pipeline/03_stage.ipynb #f052c14d
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #3708cd8d
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,26 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #ae811366
+@dataclass
+class _Notes:
+    "What a running stage has noted so far."
+
+    parameters: dict[str, Any]  # what the stage was asked to do
+    inputs: dict[str, str] = field(default_factory=dict)  # digest by path
+    outputs: dict[str, Path] = field(default_factory=dict)  # place by path
+    figures: dict[str, dict] = field(default_factory=dict)  # what is noted of each, by path
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))  # when it began
+    clock: float = field(default_factory=time.perf_counter)  # seconds, from any beginning
+
+    def add_figure(
+        self,
+        note: dict[str, str],  # path, title, description and digest
+    ) -> None:
+        "Note a figure; one drawn again comes last."
+        self.figures.pop(note["path"], None)
+        self.figures[note["path"]] = note
+
 # %% ../../notebooks/50_pipeline/03_stage.ipynb #9fae4734
 class Stage:
     "A stage while its notebook runs."
@@ -40,26 +61,15 @@ class Stage:
     ) -> None:
         self.name, self.folder, self.settings = name, Path(folder), settings
         self.lab: Workspace = open_workspace(settings)
-        self._parameters = parameters
-        self._inputs: dict[str, str] = {}
-        self._outputs: list[str] = []
-        self._figures: list[dict] = []
-        self._started_at = datetime.now(UTC)
-        self._clock = time.perf_counter()
+        self._notes = _Notes(parameters)
 
     def input(
         self,
         path: str,  # relative to the run folder
     ) -> Path:  # where it is
         "Give the path of an input, and note its digest."
-        place = _inside(self.folder, path)
-        if not place.exists():
-            raise PipelineProblem(
-                f"stage {self.name!r} asks for {path}, which is not in {self.folder}",
-                "the output of an earlier stage",
-                "run the earlier stages first, or give the workspace of a finished run",
-            )
-        self._inputs[path] = digest_folder(place)
+        place = _find_input(self.name, self.folder, path)
+        self._notes.inputs[path] = digest_folder(place)
         return place
 
     def output(
@@ -69,8 +79,7 @@ class Stage:
         "Give the path of an output, and note it."
         place = _inside(self.folder, path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        if path not in self._outputs:
-            self._outputs.append(path)
+        self._notes.outputs[path] = place
         return place
 
     def figure(
@@ -82,12 +91,10 @@ class Stage:
         description: str,  # the same in words, for those who cannot see it
     ) -> ShownFigure:  # shows itself in the notebook
         "Save a figure of this stage and note it."
-        path = f"figures/{self.name}/{name}.svg"
-        svg = draw_svg(figure)
+        path, svg = f"figures/{self.name}/{name}.svg", draw_svg(figure)
         write_bytes(_inside(self.folder, path), svg)
         note = {"path": path, "title": title, "description": description}
-        self._figures = [item for item in self._figures if item["path"] != path]
-        self._figures.append(note | {"digest": digest_bytes(svg)})
+        self._notes.add_figure(note | {"digest": digest_bytes(svg)})
         return ShownFigure(title, svg.decode())
 
     def finish(
@@ -101,21 +108,9 @@ class Stage:
         timings: dict[str, float] | None = None,  # measured numbers that vary
     ) -> StageRecord:  # also written to records/
         "Write the record of this stage."
-        record = StageRecord(
-            stage=self.name,
-            parameters=self._parameters,
-            inputs=dict(sorted(self._inputs.items())),
-            outputs=_digest_outputs(self.name, self.folder, self._outputs),
-            headline=headline,
-            metrics={key: plain_number(value) for key, value in (metrics or {}).items()},
-            tables={title: as_table(frame) for title, frame in (tables or {}).items()},
-            figures=self._figures,
-            verdict=verdict,
-            facts=facts or {},
-            timings={key: plain_number(value) for key, value in (timings or {}).items()},
-            started_at=self._started_at.isoformat(timespec="milliseconds"),
-            seconds=round(time.perf_counter() - self._clock, 3),
-        )
+        said = {"headline": headline, "verdict": verdict, "facts": facts or {}}
+        said |= {"metrics": metrics or {}, "tables": tables or {}, "timings": timings or {}}
+        record = _make_record(self.name, self.folder, notes=self._notes, said=said)
         write_record(self.folder / "records" / f"{self.name}.json", record)
         return record
 
@@ -133,6 +128,48 @@ def _inside(
     return place
 
 
+def _find_input(
+    name: str,  # name of the stage
+    folder: Path,  # run folder
+    path: str,  # relative path
+) -> Path:  # the place, where something is
+    "Find an input in the run folder."
+    place = _inside(folder, path)
+    if not place.exists():
+        raise PipelineProblem(
+            f"stage {name!r} asks for {path}, which is not in {folder}",
+            "the output of an earlier stage",
+            "run the earlier stages first, or give the workspace of a finished run",
+        )
+    return place
+
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #3cc90618
+def _make_record(
+    name: str,  # name of the stage
+    folder: Path,  # run folder
+    *,
+    notes: _Notes,  # what the stage noted
+    said: dict[str, Any],  # what its notebook says at the end
+) -> StageRecord:  # not yet written
+    "Put together what a stage noted and what it says."
+    outputs = _digest_outputs(name, folder, list(notes.outputs))
+    numbers = {
+        kind: {key: plain_number(value) for key, value in said[kind].items()}
+        for kind in ("metrics", "timings")
+    }
+    tables = {title: as_table(frame) for title, frame in said["tables"].items()}
+    return StageRecord(
+        stage=name,
+        parameters=notes.parameters,
+        inputs=dict(sorted(notes.inputs.items())),
+        outputs=outputs,
+        figures=list(notes.figures.values()),
+        started_at=notes.started_at.isoformat(timespec="milliseconds"),
+        seconds=round(time.perf_counter() - notes.clock, 3),
+        **(said | numbers | {"tables": tables}),
+    )
+
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #94f1e7f0
 def _digest_outputs(
     name: str,  # name of the stage
     folder: Path,  # run folder

@@ -49,4 +49,4 @@ class Bench:
 
     def run(self, pipeline: Pipeline, **options: object) -> RunEnd:
         """Run the pipeline."""
-        return run_pipeline(pipeline, self.settings, replace(RunOptions(), **options))
+        return run_pipeline(pipeline, self.settings, options=replace(RunOptions(), **options))

@@ -27,10 +27,22 @@ ALLOWED = (
         "the whole error family stands in one place, so that its tree can be seen at once",
     ),
     Allowed(
+        "page_sizes",
+        "mlops_lab/foundation/records.py",
+        "10 public names",
+        "one import gives a digest and a whole file; every area already imports both from here",
+    ),
+    Allowed(
         "documented_names",
         "mlops_lab/pipeline/stage.py",
         "begin_stage takes **parameters",
         "each stage hands over parameters of its own by name; the stage check compares the names",
+    ),
+    Allowed(
+        "documented_names",
+        "mlops_lab/pipeline/stage.py",
+        "Stage.finish with 6 parameters",
+        "each is named in the last cell of a stage notebook; a value around them would say less",
     ),
     Allowed(
         "documented_names",
@@ -49,5 +61,17 @@ ALLOWED = (
         "mlops_lab/pipeline/engine.py",
         "opens a socket (in urllib3.util.connection)",
         "Papermill imports urllib3, which asks for IPv6; our engine derives from Papermill's class",
+    ),
+    Allowed(
+        "errors_used",
+        "mlops_lab/serving/refusals.py",
+        "error class Refusal outside foundation.errors",
+        "a refusal carries an HTTP status, which only serving knows; it is a ServiceProblem",
+    ),
+    Allowed(
+        "documented_names",
+        "mlops_lab/serving/service.py",
+        "create_app with 3 positional parameters",
+        "the signature is a contract of the design: settings, model_source, score_store",
     ),
 )

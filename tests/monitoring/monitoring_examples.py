@@ -1,0 +1,47 @@
+"""A small text source with known probabilities, so that drifts can be planted."""
+
+import numpy as np
+import pandas as pd
+
+LABELS = ("joy", "neutral", "sadness")
+
+
+class TextSource:
+    """Makes scored texts: 600 words of very unequal frequency, some of them telling the label."""
+
+    def __init__(self, label_mix=(0.3, 0.5, 0.2), replaced=0.0, longest=40, unknown=0.03):
+        self.label_mix, self.replaced = label_mix, replaced
+        self.longest, self.unknown = longest, unknown
+        self.words = np.array([f"w{i}" for i in range(600)])
+        chances = 1 / np.arange(1, 601)
+        self.chances = [np.roll(chances, 7 * i) / chances.sum() for i in range(len(LABELS))]
+
+    def draw(self, rows, seed):
+        generator = np.random.default_rng(seed)
+        labels = generator.choice(len(LABELS), rows, p=self.label_mix)
+        lengths = np.minimum(generator.negative_binomial(3, 0.2, rows) + 1, self.longest)
+        total, owner = int(lengths.sum()), np.repeat(labels, lengths)
+        words = np.empty(total, dtype=object)
+        for label, chances in enumerate(self.chances):
+            words[owner == label] = generator.choice(
+                self.words, int((owner == label).sum()), p=chances
+            )
+        new = generator.random(total) < self.replaced
+        words[new] = "new" + words[new]
+        strange = generator.random(total) < self.unknown + (1 - self.unknown) * self.replaced
+        ends = np.cumsum(lengths)
+        texts = [" ".join(part) for part in np.split(words, ends[:-1])]
+        unknown = [part.mean() for part in np.split(strange, ends[:-1])]
+        sure = generator.beta(6, 3, rows)
+        chances = np.full((rows, len(LABELS)), ((1 - sure) / 2)[:, None])
+        chances[np.arange(rows), labels] = sure
+        top = chances.argmax(axis=1)
+        return pd.DataFrame(
+            {
+                "text": texts,
+                "label": [LABELS[i] for i in top],
+                "probabilities": [dict(zip(LABELS, row, strict=True)) for row in chances.tolist()],
+                "oov_rate": unknown,
+                "true_label": [LABELS[i] for i in labels],
+            }
+        )

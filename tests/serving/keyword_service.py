@@ -1,0 +1,28 @@
+"""The real program around the keyword scorer; run as a child process by the tests."""
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+from serving_examples import KeywordScorer
+
+from mlops_lab.foundation.errors import LabError
+from mlops_lab.foundation.settings import read_settings
+from mlops_lab.serving import launcher
+
+
+def load(folder):
+    return KeywordScorer(name=(Path(folder) / "name.txt").read_text())
+
+
+parser = ArgumentParser()
+parser.add_argument("--port", type=int)
+parser.add_argument("--bundle", type=Path)
+parser.add_argument("--with-parent", action="store_true")
+options = parser.parse_args()
+if options.with_parent:
+    launcher._leave_with_parent()
+try:
+    launcher.serve(read_settings(), port=options.port, bundle=options.bundle, load=load)
+except LabError as problem:
+    sys.exit(str(problem))

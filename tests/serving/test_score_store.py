@@ -1,0 +1,151 @@
+"""What the store promises: an acknowledged score is kept, and a broken disk heals by itself."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from serving_examples import make_record
+
+from mlops_lab.foundation.errors import ServiceProblem
+from mlops_lab.serving.refusals import Overloaded
+from mlops_lab.serving.score_record import new_score_id
+from mlops_lab.serving.score_store import ScoreStore
+
+WRITER = """
+import sys, threading
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from serving_examples import make_record
+from mlops_lab.serving.score_store import ScoreStore
+
+store = ScoreStore(Path(sys.argv[1]))
+write = sys.stdout.write
+
+def work():
+    while True:
+        record = make_record()
+        store.save([record])
+        write(record.score_id + "\\n")
+        sys.stdout.flush()
+
+for _ in range(4):
+    threading.Thread(target=work).start()
+"""
+
+
+def start_child(code, *arguments):
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("acknowledged", [1, 60, 400])
+def test_sigkill_loses_no_acknowledged_score(tmp_path, acknowledged):
+    child = start_child(WRITER, tmp_path / "scores.db", os.path.dirname(__file__))
+    try:
+        lines = [child.stdout.readline() for _ in range(acknowledged)]
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+    lines += child.stdout.read().splitlines(keepends=True)
+    child.wait()
+    child.stdout.close()
+    ids = [line.strip() for line in lines if line.endswith("\n")]
+    store = ScoreStore(tmp_path / "scores.db")
+    stored = store.frame(score_ids=ids)["score_id"].tolist()
+    assert len(ids) >= acknowledged and sorted(stored) == sorted(ids)
+    assert store.save([make_record()]) == 1
+    store.close()
+
+
+def test_save_returns_when_the_row_is_visible_to_others(store, tmp_path):
+    record = make_record()
+    assert store.save([record, make_record()]) == 2
+    with sqlite3.connect(tmp_path / "scores.db") as other:
+        ids = [row[0] for row in other.execute("select score_id from scores")]
+    other.close()
+    assert record.score_id in ids and store.count() == 2 and store.waiting == 0
+
+
+def test_a_locked_database_is_a_problem_for_now_only(store, tmp_path):
+    other = sqlite3.connect(tmp_path / "scores.db", isolation_level=None)
+    other.execute("begin immediate")
+    with pytest.raises(ServiceProblem, match="locked"):
+        store.save([make_record()])
+    other.execute("rollback")
+    other.close()
+    assert store.save([make_record()]) == 1 and store.count() == 1
+
+
+DISK_FULL = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from serving_examples import make_record
+from mlops_lab.foundation.errors import ServiceProblem
+from mlops_lab.serving.score_store import ScoreStore
+
+store = ScoreStore(Path(sys.argv[1]))
+kept = [make_record() for _ in range(20)]
+store.save(kept)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+try:
+    for _ in range(40):
+        batch = [make_record(text="long " * 2000) for _ in range(10)]
+        store.save(batch)
+        kept += batch
+except ServiceProblem as problem:
+    print("refused", problem.found)
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+kept.append(make_record())
+store.save(kept[-1:])
+print("kept", len(kept), store.count(), len(store.frame(score_ids=[r.score_id for r in kept])))
+"""
+
+
+def test_a_full_disk_refuses_and_heals_without_restart(tmp_path):
+    child = start_child(DISK_FULL, tmp_path / "scores.db", os.path.dirname(__file__))
+    refused, kept = child.communicate(timeout=30)[0].splitlines()
+    assert refused.startswith("refused the score store does not answer")
+    _, asked, counted, found = kept.split()
+    assert asked == counted == found
+
+
+def test_more_rows_than_may_wait_are_overload(store):
+    with pytest.raises(Overloaded):
+        store.save([make_record() for _ in range(51)])
+    assert store.count() == 0
+
+
+def test_a_repeated_id_is_refused_and_the_first_stays(store):
+    record = make_record()
+    store.save([record])
+    with pytest.raises(ValueError, match="refuses a row"):
+        store.save([make_record(score_id=record.score_id, label="sadness")])
+    assert store.read(record.score_id)["label"] == "joy"
+
+
+def test_feedback_needs_a_score_and_is_kept_in_order(store):
+    record = make_record()
+    store.save([record])
+    store.add_feedback(record.score_id, "neutral")
+    store.add_feedback(record.score_id, "sadness", source="teacher")
+    said = store.read(record.score_id)["feedback"]
+    assert [(entry["label"], entry["source"]) for entry in said] == [
+        ("neutral", "person"),
+        ("sadness", "teacher"),
+    ]
+    assert store.frame()["true_label"].tolist() == ["sadness"]
+    with pytest.raises(KeyError):
+        store.add_feedback(new_score_id(), "joy")
+
+
+def test_close_drains_what_was_handed_over(tmp_path):
+    store = ScoreStore(tmp_path / "scores.db")
+    futures = [store.submit([make_record()]) for _ in range(300)]
+    store.close()
+    assert sum(future.result(0) for future in futures) == 300
+    assert ScoreStore(tmp_path / "scores.db").count() == 300
