@@ -44,5 +44,5 @@ export: setup  ## Write the library from its notebooks, after a change in one
 bench: setup  ## Measure the lab against named peers
 	@for file in benchmarks/*/run.py; do $(BIN)/python $$file || exit 1; done
 
-clean:  ## Remove .venv and the state of the lab
-	@rm -rf $(VENV) .lab .lab-* work build *.egg-info
+clean:  ## Remove .venv and the state of the lab; your work stays
+	@rm -rf $(VENV) .lab .lab-* build *.egg-info

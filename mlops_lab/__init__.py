@@ -2,10 +2,13 @@
 
 Modules:
 
+- `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
+- `mlops_lab.command_line.jupyterlab`: Open JupyterLab on the landing notebook, with everything in place.
 - `mlops_lab.command_line.landing`: Show what is in this lab right now, and what to do next.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
+- `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
 - `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
@@ -42,6 +45,7 @@ Modules:
 - `mlops_lab.monitoring.drift`: Say which differences between two profiles are more than chance.
 - `mlops_lab.monitoring.performance`: Tell how good the answers are: expected at once, measured when labels arrive.
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
+- `mlops_lab.monitoring.spread`: Measure how much a mean varies when texts of one author resemble each other.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.

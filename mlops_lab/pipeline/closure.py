@@ -127,7 +127,7 @@ def _read_module(
     made = {key: _define(nodes) for key, nodes in definitions.items()}
     return _Module(name, made, _read_imports(tree, package), _define(always), frozenset(imported))
 
-
+# %% ../../notebooks/50_pipeline/06_closure.ipynb #03028bbd
 def _is_for_checkers(
     node: ast.stmt,  # statement of a module
 ) -> bool:  # whether it never runs

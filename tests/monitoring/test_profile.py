@@ -78,7 +78,7 @@ def test_the_numbers_are_those_of_the_table():
     assert profile["labels"]["joy"] == pytest.approx((table["label"] == "joy").mean())
     joy = [row["joy"] for row in table["probabilities"]]
     assert profile["mean_probability"]["joy"] == pytest.approx(np.mean(joy))
-    assert profile["deviation"]["probability"]["joy"] == pytest.approx(np.std(joy))
+    assert profile["deviation"]["probability"]["joy"] == pytest.approx(np.std(joy, ddof=1))
     assert len(profile["tokens"]) == 300 and json.loads(json.dumps(profile)) == profile
 
 
