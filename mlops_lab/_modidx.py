@@ -1747,6 +1747,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'mlops_lab.tracking.runs._tags': ('40_tracking/runs.html#_tags', 'mlops_lab/tracking/runs.py'),
                                          'mlops_lab.tracking.runs.code_state': ( '40_tracking/runs.html#code_state',
                                                                                  'mlops_lab/tracking/runs.py'),
+                                         'mlops_lab.tracking.runs.is_tracked': ( '40_tracking/runs.html#is_tracked',
+                                                                                 'mlops_lab/tracking/runs.py'),
                                          'mlops_lab.tracking.runs.open_client': ( '40_tracking/runs.html#open_client',
                                                                                   'mlops_lab/tracking/runs.py'),
                                          'mlops_lab.tracking.runs.prepare_tracking': ( '40_tracking/runs.html#prepare_tracking',
