@@ -135,17 +135,35 @@ def _stage(
         parts.append(_verdict(record.verdict) if record.verdict else "")
         pictures = [_figure(item, folder) for item in record.figures]
         parts.append(f'<div class="figures">{"".join(pictures)}</div>' if pictures else "")
-        for title, table in record.tables.items():
-            parts.append(f"<p><b>{_escape(title)}</b></p>{_table(table)}")
+        shown = [_titled_table(title, table) for title, table in record.tables.items()]
+        parts.append(f'<div class="tables">{"".join(shown)}</div>')
         parts.append(_details(record))
     if (folder / "notebooks" / f"{name}.ipynb").exists():
         link = f"notebooks/{_escape(name)}.ipynb"
         parts.append(f'<p class="small"><a href="{link}">executed notebook</a></p>')
-    reason = facts.get("reason", "")
-    parts.append(
-        f'<p class="small soft">{_escape(reason)}</p></article>' if reason else "</article>"
-    )
-    return "".join(parts)
+    return "".join([*parts, _why_line(facts), "</article>"])
+
+# %% ../../notebooks/50_pipeline/20_report.ipynb #c6a030b9
+def _titled_table(
+    title: str,  # of the table
+    table: dict[str, list],  # columns and rows
+) -> str:  # HTML
+    "Show a table under its title, folded if it is long."
+    if len(table["rows"]) <= 8:
+        return f"<div><p><b>{_escape(title)}</b></p>{_table(table)}</div>"
+    summary = f"{_escape(title)}, {len(table['rows'])} rows"
+    return f"<details><summary>{summary}</summary>{_table(table)}</details>"
+
+
+def _why_line(
+    facts: dict[str, Any],  # from the ledger
+) -> str:  # HTML
+    "Say why a stage ran, or where its result came from."
+    reason, state = facts.get("reason", ""), facts["state"]
+    if not reason:
+        return ""
+    lead = {"done": "It ran because: ", "cached": "From the store: "}.get(state, "")
+    return f'<p class="small soft">{_escape(lead + reason)}</p>'
 
 # %% ../../notebooks/50_pipeline/20_report.ipynb #9445df58
 def _figure(
