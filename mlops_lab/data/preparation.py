@@ -50,7 +50,7 @@ def _needs_work(
         or not (text.isascii() or unicodedata.is_normalized("NFC", text))
     )
 
-
+# %% ../../notebooks/20_data/12_preparation.ipynb #5c545f45
 def _clean_once(
     text: str,  # as it came
 ) -> str:  # one round cleaner
