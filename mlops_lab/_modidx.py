@@ -166,6 +166,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'mlops_lab/data/findings.py')},
             'mlops_lab.data.preparation': { 'mlops_lab.data.preparation._clean_once': ( '20_data/preparation.html#_clean_once',
                                                                                         'mlops_lab/data/preparation.py'),
+                                            'mlops_lab.data.preparation._needs_work': ( '20_data/preparation.html#_needs_work',
+                                                                                        'mlops_lab/data/preparation.py'),
                                             'mlops_lab.data.preparation.clean_text': ( '20_data/preparation.html#clean_text',
                                                                                        'mlops_lab/data/preparation.py'),
                                             'mlops_lab.data.preparation.cleaning_effects': ( '20_data/preparation.html#cleaning_effects',

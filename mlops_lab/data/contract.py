@@ -111,13 +111,15 @@ def _text_rules(
     yield "text_present", "error", null | (stripped == 0), "the text is null or blank"
     short, long = (stripped > 0) & (stripped < contract.shortest), length > contract.longest
     yield "text_length", "error", short | long, "the text is too short or too long"
-    unreadable = text.str.contains(_UNREADABLE, regex=True, na=False)
-    yield "text_readable", "error", unreadable, "replacement or control characters"
-    misread = text.str.contains(_MISREAD, regex=True, na=False)
-    yield "text_encoding", "error", misread, "UTF-8 was read in another encoding"
+    # one scan for both: most batches hold neither
+    doubtful = text[text.str.contains(f"{_UNREADABLE}|{_MISREAD}", regex=True, na=False)]
+    unreadable = wrong.index.isin(doubtful.index[doubtful.str.contains(_UNREADABLE, regex=True)])
+    yield "text_readable", "error", pd.Series(unreadable), "replacement or control characters"
+    misread = wrong.index.isin(doubtful.index[doubtful.str.contains(_MISREAD, regex=True)])
+    yield "text_encoding", "error", pd.Series(misread), "UTF-8 was read in another encoding"
     repeated = text.duplicated() & text.notna()
     yield "text_repeated", "warning", repeated, "the same text came before"
-    twice = text.duplicated(keep=False) & text.notna()
+    twice = text.isin(text[repeated].unique())
     labels = frame.loc[twice, "label"].groupby(text[twice]).transform("nunique")
     conflict = labels.reindex(frame.index, fill_value=0) > 1
     yield "text_conflict", "warning", conflict, "the same text has different labels"

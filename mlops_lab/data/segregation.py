@@ -117,19 +117,20 @@ def leakage_report(
     splits: dict[str, pd.DataFrame],  # rows of each split
 ) -> pd.DataFrame:  # one line per pair of splits
     "Count what two splits share."
-    keys = {
-        name: {
-            "same_text": part["text"].astype("str"),
-            "same_normalised_text": normalised_text(part["text"].astype("str")),
-            "same_author": part["author"].astype("str"),
-        }
-        for name, part in splits.items()
+    rows = pd.concat([part[["text", "author"]] for part in splits.values()], ignore_index=True)
+    text = rows["text"].astype("str")
+    keys = {"same_text": text, "same_normalised_text": normalised_text(text)}
+    keys["same_author"] = rows["author"].astype("str")
+    sizes = np.cumsum([len(part) for part in splits.values()])[:-1]
+    codes = {
+        kind: dict(zip(splits, np.split(pd.factorize(values)[0], sizes), strict=True))
+        for kind, values in keys.items()
     }
     lines = []
     for earlier, later in combinations(splits, 2):
         line = {"earlier": earlier, "later": later, "rows": len(splits[later])}
-        for kind, values in keys[later].items():
-            line[kind] = int(values.isin(keys[earlier][kind]).sum())
+        for kind, parts in codes.items():
+            line[kind] = int(np.isin(parts[later], parts[earlier]).sum())
         line["share"] = line["same_normalised_text"] / max(line["rows"], 1)
         lines.append(line)
     return pd.DataFrame(lines)
