@@ -88,10 +88,13 @@ def test_told_to_stop_it_closes_its_store_and_says_nothing(lab, bundle):
     assert not (lab.workspace / "scores.db-wal").exists()
 
 
-@pytest.mark.parametrize("module", ["launcher", "service", "client"])
+@pytest.mark.parametrize(
+    "module",
+    ["serving.launcher", "serving.service", "serving.client", "models.scorer", "tracking.registry"],
+)
 def test_importing_it_is_light(module):
     code = (
-        f"import sys, mlops_lab.serving.{module}; heavy = {{'tensorflow', 'sklearn', 'mlflow', "
+        f"import sys, mlops_lab.{module}; heavy = {{'tensorflow', 'sklearn', 'mlflow', "
         "'pandas', 'matplotlib'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
     )
     root = Path(mlops_lab.__file__).parents[1]
