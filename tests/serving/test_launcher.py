@@ -78,12 +78,15 @@ def test_told_to_stop_it_closes_its_store_and_says_nothing(lab, bundle):
     child = subprocess.Popen(
         command, env=launcher._child_environment(lab), cwd=lab.project, stderr=subprocess.PIPE
     )
-    host, port = json.loads(child.stderr.readline())["listening"]
-    client = ServiceClient(f"http://{host}:{port}", api_key="secret")
-    assert client.score("good")["label"] == "joy"
-    client.close()
-    child.send_signal(signal.SIGTERM)
-    rest = child.communicate(timeout=20)[1].decode()
+    try:
+        host, port = json.loads(child.stderr.readline())["listening"]
+        client = ServiceClient(f"http://{host}:{port}", api_key="secret")
+        assert client.score("good")["label"] == "joy"
+        client.close()
+        child.send_signal(signal.SIGTERM)
+        rest = child.communicate(timeout=20)[1].decode()
+    finally:
+        child.kill()
     assert child.returncode == 0 and rest == ""
     assert not (lab.workspace / "scores.db-wal").exists()
 
