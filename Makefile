@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test check export bench clean
 
-help:  ## Show this list
+help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
 
 # Installed again only when what it is made from changes. uv installs in parallel; pip is the way

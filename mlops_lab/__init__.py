@@ -67,6 +67,7 @@ Modules:
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
+- `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.

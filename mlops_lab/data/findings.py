@@ -45,7 +45,7 @@ def weekly_messages(
     if timed.empty:
         return pd.DataFrame({"week": pd.Series([], dtype="datetime64[us]"), "messages": []})
     at = timed["at"].dt.tz_localize(None)
-    monday = at.dt.normalize() - pd.to_timedelta(at.dt.dayofweek, unit="D")
+    monday = at.dt.normalize() - pd.to_timedelta(at.dt.day_of_week, unit="D")
     counts = pd.crosstab(monday, timed["label"])
     counts = counts.reindex(pd.date_range(monday.min(), monday.max(), freq="7D"), fill_value=0)
     table = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)

@@ -18,11 +18,11 @@ import pandas as pd
 
 from ..foundation.errors import DataProblem
 
-# %% ../../notebooks/20_data/12_preparation.ipynb #82c901df
-_NEEDS_WORK = re.compile(
-    r"[&@\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060\ufeff]"
-    r"|://|www\.|\s{2}|^\s|\s$|[^\S ]|([^\W\d_])\1\1|([^\w\s])\2\2\2"
+# %% ../../notebooks/20_data/12_preparation.ipynb #29571e4f
+_ODD = re.compile(
+    r"[&@\u0000-\u001f\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f\u2060\u3000\ufeff]"
 )
+_TRIPLE = re.compile(r"(.)\1\1")
 _INVISIBLE = re.compile(
     r"[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]"
 )
@@ -36,6 +36,21 @@ _MARKS = re.compile(r"([^\w\s])\1{3,}")
 _SPACE = re.compile(r"\s+")
 
 
+def _needs_work(
+    text: str,  # as it came
+) -> bool:  # some rule may apply
+    "Tell quickly whether a text may need cleaning."
+    return bool(
+        _ODD.search(text)
+        or "  " in text
+        or text != text.strip()
+        or "://" in text
+        or "www." in text.lower()
+        or (_TRIPLE.search(text) and (_LETTERS.search(text) or _MARKS.search(text)))
+        or not (text.isascii() or unicodedata.is_normalized("NFC", text))
+    )
+
+# %% ../../notebooks/20_data/12_preparation.ipynb #5c545f45
 def _clean_once(
     text: str,  # as it came
 ) -> str:  # one round cleaner
@@ -52,7 +67,7 @@ def clean_text(
     "Clean a text; cleaning it again changes nothing."
     if not isinstance(text, str):
         raise TypeError(f"clean_text takes a string, not {type(text).__name__}")
-    if not _NEEDS_WORK.search(text) and (text.isascii() or unicodedata.is_normalized("NFC", text)):
+    if not _needs_work(text):
         return text
     # an unescaped entity may spell another one, so rules repeat until nothing changes
     cleaned = _clean_once(text)

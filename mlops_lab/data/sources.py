@@ -9,8 +9,10 @@ contract to judge. The facts beside the frame say where it came from, with a dig
 # %% auto #0
 __all__ = ['load_source']
 
-# %% ../../notebooks/20_data/10_sources.ipynb #39dab708
+# %% ../../notebooks/20_data/10_sources.ipynb #44c0636a
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +41,42 @@ def _read_separated(
         na_values=[""],
     )
 
+# %% ../../notebooks/20_data/10_sources.ipynb #f61079e8
+def _read_json_lines(
+    path: Path,  # one JSON object on each line
+) -> pd.DataFrame:  # one column per key
+    "Read JSON lines, naming the first bad one."
+    records = []
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line) if line.strip() else {}
+            except json.JSONDecodeError as error:
+                raise ValueError(f"line {number}: {error.msg}") from error
+            if not isinstance(record, dict):
+                raise ValueError(f"line {number} is a {type(record).__name__}, not an object")
+            if record:
+                records.append(record)
+    return pd.DataFrame(records)
 
+# %% ../../notebooks/20_data/10_sources.ipynb #734435b7
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".csv": _read_separated,
     ".tsv": _read_separated,
-    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, convert_dates=False),
-    ".ndjson": lambda path: pd.read_json(path, lines=True, dtype=False, convert_dates=False),
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
     ".parquet": pd.read_parquet,
 }
 
-# %% ../../notebooks/20_data/10_sources.ipynb #745d802a
-def _read_file(
+# %% ../../notebooks/20_data/10_sources.ipynb #f129cd6a
+def _check_path(
     path: Path,  # file of the user
-) -> pd.DataFrame:  # as in the file
-    "Read a table, or say what is wrong with the file."
-    known = ", ".join(_READERS)
+) -> None:
+    "Say what is wrong with the name of a file."
     if path.suffix.lower() not in _READERS:
         raise DataProblem(
             f"no reader for {path.name!r} ({path.suffix or 'no ending'})",
-            f"'world', or a file that ends in {known}",
+            f"'world', or a file that ends in {', '.join(_READERS)}",
             close_matches(path.suffix, _READERS) if path.suffix else "",
         )
     if not path.is_file():
@@ -67,6 +86,13 @@ def _read_file(
         )
     if path.stat().st_size == 0:
         raise DataProblem(f"{path.name} is empty", "a header and rows")
+
+# %% ../../notebooks/20_data/10_sources.ipynb #745d802a
+def _read_file(
+    path: Path,  # file of the user
+) -> pd.DataFrame:  # as in the file
+    "Read a table, or say what is wrong with the file."
+    _check_path(path)
     try:
         return _READERS[path.suffix.lower()](path)
     except UnicodeDecodeError as error:
@@ -136,37 +162,7 @@ def _raw_frame(
     frame["at"] = pd.Series(at, index=frame.index, dtype="datetime64[us, UTC]")
     return frame
 
-# %% ../../notebooks/20_data/10_sources.ipynb #7c9c293a
-def load_source(
-    data_set: str,  # "world", or path of a .csv, .tsv, .jsonl or .parquet file
-    *,
-    rows: int = 12_000,  # how many messages, of a file at most
-    seed: int = 7,  # of the world, or of the sample from a file
-    task: str = "emotion",  # or "sentiment"; a file brings its own labels
-    columns: dict[str, str] | None = None,  # our name: name in the file
-) -> tuple[pd.DataFrame, dict[str, Any]]:  # raw frame, and facts about where it came from
-    "Load a raw frame and the facts about its source."
-    if rows < 1:
-        raise ValueError(f"rows must be at least 1, not {rows}")
-    if data_set == "world":
-        frame = world_frame(rows, seed=seed, task=task)
-        best = ceiling(frame)
-        facts = {
-            "kind": "world",
-            "seed": seed,
-            "rows_found": rows,
-            "ceiling": {"accuracy": best.accuracy, "macro_f1": best.macro_f1, "f1": best.f1},
-        }
-    else:
-        frame, facts = _load_file(Path(data_set), rows, seed=seed, columns=columns or {})
-    return frame, facts | {
-        "task": task,
-        "rows": len(frame),
-        "labels": sorted(frame["label"].dropna().unique().tolist()),
-        "digest": digest_frame(frame),
-    }
-
-
+# %% ../../notebooks/20_data/10_sources.ipynb #2fc9458e
 def _load_file(
     path: Path,  # file of the user
     rows: int,  # at most
@@ -189,3 +185,25 @@ def _load_file(
         frame = frame.iloc[np.sort(chosen)].reset_index(drop=True)
     facts = {"kind": "file", "file": path.name, "file_digest": digest_file(path)}
     return frame, facts | {"rows_found": found, "columns": columns}
+
+# %% ../../notebooks/20_data/10_sources.ipynb #7c9c293a
+def load_source(
+    data_set: str,  # "world", or path of a .csv, .tsv, .jsonl or .parquet file
+    *,
+    rows: int = 12_000,  # how many messages, of a file at most
+    seed: int = 7,  # of the world, or of the sample from a file
+    task: str = "emotion",  # or "sentiment"; a file brings its own labels
+    columns: dict[str, str] | None = None,  # our name: name in the file
+) -> tuple[pd.DataFrame, dict[str, Any]]:  # raw frame, and facts about where it came from
+    "Load a raw frame and the facts about its source."
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, not {rows}")
+    if data_set == "world":
+        frame = world_frame(rows, seed=seed, task=task)
+        facts = {"kind": "world", "seed": seed, "rows_found": rows}
+        facts["ceiling"] = asdict(ceiling(frame))
+    else:
+        frame, facts = _load_file(Path(data_set), rows, seed=seed, columns=columns or {})
+    labels = sorted(frame["label"].dropna().unique().tolist())
+    digest = digest_frame(frame)
+    return frame, facts | {"task": task, "rows": len(frame), "labels": labels, "digest": digest}

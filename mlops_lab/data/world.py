@@ -43,8 +43,8 @@ def _write_rows(
         author = people[choose(activity, draw())]
         second, topic, state = draw_occasion(scene, draw)
         annotated = STATES[choose(annotate[state], draw())]
-        page = Page(author, topic, draw)
-        text = write_message(desks[author.language], page, state)
+        page = Page(desks[author.language], author, topic=topic, draw=draw)
+        text = write_message(page, state)
         lines.append((text, annotated, author.language, topic, author.name, second, page.used))
     columns = ["text", "state", "language", "topic", "author", "second", "used"]
     return pd.DataFrame(lines, columns=columns)

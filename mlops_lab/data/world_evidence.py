@@ -147,21 +147,20 @@ class Evidence:
     starts: dict[str, int]  # first row of each block
     draws: dict[str, list[list[float]]]  # cumulated choices of a block, for each state
 
-# %% ../../notebooks/20_data/03_world_evidence.ipynb #8ce9ebd7
-@lru_cache(maxsize=16)
-def build_evidence(
+# %% ../../notebooks/20_data/03_world_evidence.ipynb #1f6a301a
+def _blocks(
     language: str,  # "en" or "es"
     settings: WorldSettings,  # of the world
-) -> Evidence:  # matrix and tables to draw from
-    "Gather the evidence of a language."
-    process = read_table("process")
+) -> dict[str, list[list[float]]]:  # P(choice given state) for each kind of choice
+    "List the evidence of a language block by block."
     first = _cue_rows(language, settings.stray_share)
     again = [row if kind in _JOINABLE else [0.0] * 8 for (kind, _), row in first.items()]
     totals = [fsum(column) for column in zip(*again, strict=True)]
     again = [[a / total for a, total in zip(row, totals, strict=True)] for row in again]
     conceded, added = _second_rows(again, settings.second_share)
     feel = _word_shares(read_table(language)["cues"]["feel"], settings.stray_share)
-    blocks = {
+    process = read_table("process")
+    return {
         "none": [[1.0] * len(STATES)],
         "first": list(first.values()),
         "again": again,
@@ -171,14 +170,26 @@ def build_evidence(
         "manner": _manner_rows(),
         "emoji": list(_word_shares(process["emoji"], settings.stray_share).values()),
         "topic": _topic_rows(),
+        "feel": list(feel.values()),
     }
+
+# %% ../../notebooks/20_data/03_world_evidence.ipynb #3c0accdd
+_DRAWN = ("first", "again", "past", "manner", "emoji", "feel")
+
+
+@lru_cache(maxsize=16)
+def build_evidence(
+    language: str,  # "en" or "es"
+    settings: WorldSettings,  # of the world
+) -> Evidence:  # matrix and tables to draw from
+    "Gather the evidence of a language."
+    blocks = _blocks(language, settings)
     starts, rows = {}, []
     for name, block in blocks.items():
         starts[name] = len(rows)
         rows += block
     draws = {
-        name: [cumulate(column) for column in zip(*blocks[name], strict=True)]
-        for name in ("first", "again", "past", "manner", "emoji")
+        name: [cumulate(column) for column in zip(*blocks[name], strict=True)] for name in _DRAWN
     }
-    draws["feel"] = [cumulate(column) for column in zip(*feel.values(), strict=True)]
-    return Evidence(tuple(first), np.array(rows), starts, draws)
+    cues = tuple(_cue_rows(language, settings.stray_share))
+    return Evidence(cues, np.array(rows), starts, draws)

@@ -49,6 +49,28 @@ _STOPS = (
 )
 
 
+def _author(
+    number: int,  # rank by activity
+    draw: list[float],  # numbers of this author
+    spanish_share: float,  # of authors
+) -> Author:  # with habits
+    "Draw the habits of an author."
+    return Author(
+        name=f"a{number:04d}",
+        language="es" if draw[0] < spanish_share else "en",
+        wordiness=draw[1],
+        ending="a" if draw[2] < 0.5 else "o",
+        lower=draw[3] < 0.35,
+        stops=_STOPS[choose(cumulate([5, 3, 2, 2, 1, 1]), draw[4])],
+        last_stop=("." if draw[5] < 0.6 else "") if draw[5] < 0.92 else "...",
+        typos=(0.02, 0.12, 0.4)[choose(cumulate([5, 4, 1]), draw[6])],
+        emoji=(0.0, 0.12, 0.5)[choose(cumulate([4, 4, 2]), draw[7])],
+        slang=draw[8] < 0.2,
+        bare=draw[9] < 0.2,
+        stretch=0.25 if draw[10] < 0.12 else 0.01,
+    )
+
+# %% ../../notebooks/20_data/05_world_scene.ipynb #b7392267
 @lru_cache(maxsize=4)
 def meet_authors(
     seed: int,  # of the world
@@ -56,25 +78,8 @@ def meet_authors(
 ) -> tuple[list[Author], list[float]]:  # authors, and their cumulated activity
     "Draw the authors of a world; the first ones write most."
     draws = uniforms(seed, np.arange(settings.authors), width=12, stream="authors").tolist()
-    people = [
-        Author(
-            name=f"a{number:04d}",
-            language="es" if draw[0] < settings.spanish_share else "en",
-            wordiness=draw[1],
-            ending="a" if draw[2] < 0.5 else "o",
-            lower=draw[3] < 0.35,
-            stops=_STOPS[choose(cumulate([5, 3, 2, 2, 1, 1]), draw[4])],
-            last_stop=("." if draw[5] < 0.6 else "") if draw[5] < 0.92 else "...",
-            typos=(0.02, 0.12, 0.4)[choose(cumulate([5, 4, 1]), draw[6])],
-            emoji=(0.0, 0.12, 0.5)[choose(cumulate([4, 4, 2]), draw[7])],
-            slang=draw[8] < 0.2,
-            bare=draw[9] < 0.2,
-            stretch=0.25 if draw[10] < 0.12 else 0.01,
-        )
-        for number, draw in enumerate(draws)
-    ]
-    activity = cumulate([1 / (rank + 40) for rank in range(settings.authors)])
-    return people, activity
+    people = [_author(rank, draw, settings.spanish_share) for rank, draw in enumerate(draws)]
+    return people, cumulate([1 / (rank + 40) for rank in range(settings.authors)])
 
 # %% ../../notebooks/20_data/05_world_scene.ipynb #514e14ee
 @dataclass(frozen=True)
@@ -89,7 +94,21 @@ class Scene:
     topic_draws: dict[str, list[float]]  # cumulated topics of each period
     state_draws: dict[tuple[str, str], list[float]]  # cumulated states of topic and period
 
-# %% ../../notebooks/20_data/05_world_scene.ipynb #11cfdeaa
+# %% ../../notebooks/20_data/05_world_scene.ipynb #8fda9b41
+def _weeks(
+    settings: WorldSettings,  # of the world
+) -> list[tuple[int, str]]:  # first second of each week (Unix time), and its period
+    "List the weeks of all terms."
+    periods = read_table("process")["periods"]
+    period_of = {week: name for name, facts in periods.items() for week in facts["weeks"]}
+    begins = [(date.fromisoformat(day) - date(1970, 1, 1)).days for day in settings.first_days]
+    return [
+        (day * 86400 + (week - 1) * 604800, period)
+        for day in begins
+        for week, period in sorted(period_of.items())
+    ]
+
+# %% ../../notebooks/20_data/05_world_scene.ipynb #076e8630
 @lru_cache(maxsize=4)
 def set_scene(
     settings: WorldSettings,  # of the world
@@ -97,24 +116,17 @@ def set_scene(
     "Prepare calendar and topics for drawing."
     process = read_table("process")
     topics, periods = process["topics"], process["periods"]
-    period_of = {week: name for name, facts in periods.items() for week in facts["weeks"]}
-    weeks = [
-        ((date.fromisoformat(day) - date(1970, 1, 1)).days * 86400 + (week - 1) * 604800, period)
-        for day in settings.first_days
-        for week, period in sorted(period_of.items())
-    ]
+    weeks, topic_weights = _weeks(settings), {}
+    for name, facts in periods.items():
+        factors = facts["topics"]
+        topic_weights[name] = [topics[key]["weight"] * factors.get(key, 1.0) for key in topics]
     return Scene(
         weeks=weeks,
         week_draws=cumulate([periods[period]["traffic"] for _, period in weeks]),
         day_draws=cumulate(process["days"]),
         hour_draws=cumulate(process["hours"]),
         topics=list(topics),
-        topic_draws={
-            name: cumulate(
-                [topics[topic]["weight"] * facts["topics"].get(topic, 1.0) for topic in topics]
-            )
-            for name, facts in periods.items()
-        },
+        topic_draws={name: cumulate(weights) for name, weights in topic_weights.items()},
         state_draws={
             (topic, period): cumulate(state_shares(topic, period))
             for topic in topics

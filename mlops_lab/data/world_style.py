@@ -74,6 +74,7 @@ def _slip(
 def spell(
     text: str,  # message in plain spelling
     author: Author,  # who writes it
+    *,
     draw: Callable[[], float],  # gives the next number in [0, 1)
 ) -> str:  # message as this author types it
     "Spell a message with the habits of its author."

@@ -13,19 +13,18 @@ __all__ = ['write_message']
 # %% ../../notebooks/20_data/08_world_writer.ipynb #1e2459f7
 from .world_draws import choose
 from .world_evidence import CONCEDED_SHARE, TONES
-from .world_phrases import FRAMED_KINDS, Desk, Page, fill
+from .world_phrases import FRAMED_KINDS, Page, fill
 from .world_style import spell
 
-# %% ../../notebooks/20_data/08_world_writer.ipynb #255f4c3c
+# %% ../../notebooks/20_data/08_world_writer.ipynb #78ac4306
 def _fact(
-    desk: Desk,  # of the language
     page: Page,  # the message in the making
 ) -> str:  # a sentence that knows nothing of the feeling
     "State a fact, mostly about the topic."
     if page.draw() < 0.3:
-        return fill(desk, page, page.pick(desk.phrases["facts"]))
+        return fill(page, page.pick(page.desk.phrases["facts"]))
     page.shows_topic = True
-    return fill(desk, page, page.pick(desk.phrases["topics"][page.topic]["facts"]))
+    return fill(page, page.pick(page.desk.phrases["topics"][page.topic]["facts"]))
 
 
 def _after(
@@ -35,80 +34,88 @@ def _after(
     "Put a sentence after another."
     return f"{first} {second}" if first[-1] in ".!?" else f"{first}. {second}"
 
-# %% ../../notebooks/20_data/08_world_writer.ipynb #c4927fdf
+# %% ../../notebooks/20_data/08_world_writer.ipynb #05a6eaa1
 def _say_cue(
-    desk: Desk,  # of the language
     page: Page,  # the message in the making
     cue: int,  # position among the cues
     joined: bool = False,  # stands inside a sentence
 ) -> str:  # the cue in its frame
     "Put a cue into words."
-    kind, word = desk.evidence.cues[cue]
+    kind, word = page.desk.evidence.cues[cue]
     if kind == "clause":
-        return fill(desk, page, word)
+        return fill(page, word)
     if kind == "interjection":
         return word
     word = word.replace("@", page.author.ending)
     single = kind == "feel" and " " not in word
-    modifier = page.pick(desk.slots["mod" if single else "plain_mod"])
+    modifier = page.pick(page.desk.slots["mod" if single else "plain_mod"])
     given = {"w": word, "mod": modifier + " " if modifier else ""}
-    frames = desk.joinable[kind] if joined else desk.phrases["frames"][kind]
-    return fill(desk, page, page.pick(frames), given)
+    frames = page.desk.joinable[kind] if joined else page.desk.phrases["frames"][kind]
+    return fill(page, page.pick(frames), given=given)
 
-# %% ../../notebooks/20_data/08_world_writer.ipynb #a0321120
+# %% ../../notebooks/20_data/08_world_writer.ipynb #3120522d
 def _second_voice(
-    desk: Desk,  # of the language
     page: Page,  # the message in the making
     state: int,  # feeling of the message
     first: int,  # position of the first cue
 ) -> str:  # both cues
     "Add a second cue: another emotion mostly as a concession."
-    mixed = page.draw() < desk.settings.second_share
+    mixed = page.draw() < page.desk.settings.second_share
     conceded = page.draw() < (CONCEDED_SHARE if mixed else 1 - CONCEDED_SHARE)
-    voice = choose(desk.second[state], page.draw()) if mixed else state
-    cue = choose(desk.evidence.draws["again"][voice], page.draw())
-    page.used.append(desk.evidence.starts["conceded" if conceded else "added"] + cue)
-    kinds = {desk.evidence.cues[position][0] for position in (first, cue)}
+    voice = choose(page.desk.second[state], page.draw()) if mixed else state
+    cue = choose(page.desk.evidence.draws["again"][voice], page.draw())
+    page.used.append(page.desk.evidence.starts["conceded" if conceded else "added"] + cue)
+    kinds = {page.desk.evidence.cues[position][0] for position in (first, cue)}
     joined = conceded and kinds.issubset(FRAMED_KINDS)
     told = {
-        "primary": _say_cue(desk, page, first, joined),
-        "second": _say_cue(desk, page, cue, joined),
+        "primary": _say_cue(page, first, joined),
+        "second": _say_cue(page, cue, joined),
     }
-    joins = desk.phrases["joins"]
+    joins = page.desk.phrases["joins"]
     if conceded and not joined:
         return (
-            told["primary"] + ". " + fill(desk, page, page.pick(joins["contrast_sentence"]), told)
+            told["primary"] + ". " + fill(page, page.pick(joins["contrast_sentence"]), given=told)
         )
     name = "additive"
     if joined:
         name = "contrast_second_first" if page.draw() < 0.6 else "contrast_second_last"
-    return fill(desk, page, page.pick(joins[name]), told)
+    return fill(page, page.pick(joins[name]), given=told)
 
-# %% ../../notebooks/20_data/08_world_writer.ipynb #22bf2a9c
-def _core(
-    desk: Desk,  # of the language
+# %% ../../notebooks/20_data/08_world_writer.ipynb #be656813
+def _cues(
     page: Page,  # the message in the making
     state: int,  # feeling of the message
-) -> str:  # what shows the feeling
-    "Say the feeling: tone, cues and a second voice."
-    draws, starts = desk.evidence.draws, desk.evidence.starts
-    manner = choose(draws["manner"][state], page.draw())
-    page.used.append(starts["manner"] + manner)
-    tone, count = TONES[manner // 4], manner % 4
-    told = "" if count else _fact(desk, page)
-    if count:
-        first = choose(draws["first"][state], page.draw())
-        page.used.append(starts["first"] + first)
-        told = _second_voice(desk, page, state, first) if count > 1 else _say_cue(desk, page, first)
+    count: int,  # 1, 2 or 3
+) -> str:  # the cues in their frames
+    "Say one cue, two voices, or a cue and two voices."
+    draws, starts = page.desk.evidence.draws, page.desk.evidence.starts
+    first = choose(draws["first"][state], page.draw())
+    page.used.append(starts["first"] + first)
+    if count == 1:
+        return _say_cue(page, first)
+    told = _second_voice(page, state, first)
     if count == 3:
         more = choose(draws["again"][state], page.draw())
         page.used.append(starts["again"] + more)
-        told = _after(_say_cue(desk, page, more), told)
+        told = _after(_say_cue(page, more), told)
+    return told
+
+
+def _core(
+    page: Page,  # the message in the making
+    state: int,  # feeling of the message
+) -> str:  # what shows the feeling, or a fact
+    "Say the feeling: tone, cues and a second voice."
+    evidence = page.desk.evidence
+    manner = choose(evidence.draws["manner"][state], page.draw())
+    page.used.append(evidence.starts["manner"] + manner)
+    tone, count = TONES[manner // 4], manner % 4
+    told = _cues(page, state, count) if count else _fact(page)
     if tone == "emphatic":
         return told + "!" * (1 + int(page.draw() * page.draw() * 3))
-    return _hedge(page, told, page.pick(desk.phrases["hedges"])) if tone == "hedged" else told
+    return _hedge(page, told, page.pick(page.desk.phrases["hedges"])) if tone == "hedged" else told
 
-
+# %% ../../notebooks/20_data/08_world_writer.ipynb #7d860fa1
 def _hedge(
     page: Page,  # the message in the making
     told: str,  # what is hedged
@@ -119,70 +126,67 @@ def _hedge(
         return f"{hedge} {told}"
     return f"{hedge}, {told}" if page.draw() < 0.5 else f"{told}, {hedge}"
 
-# %% ../../notebooks/20_data/08_world_writer.ipynb #2ecfba6b
+# %% ../../notebooks/20_data/08_world_writer.ipynb #9f6797b2
 def _aside(
-    desk: Desk,  # of the language
     page: Page,  # the message in the making
     state: int,  # feeling of the message
 ) -> str:  # a sentence about another feeling
     "Mention what others feel, or what the writer felt before."
     if page.draw() < 0.6:
-        felt = desk.evidence.draws["feel"][choose(desk.others, page.draw())]
-        word, kind = desk.feelings[choose(felt, page.draw())], "others"
+        felt = page.desk.evidence.draws["feel"][choose(page.desk.others, page.draw())]
+        word, kind = page.desk.feelings[choose(felt, page.draw())], "others"
     else:
-        position = choose(desk.evidence.draws["past"][state], page.draw())
-        page.used.append(desk.evidence.starts["past"] + position)
-        word, kind = desk.feelings[position], "past"
+        position = choose(page.desk.evidence.draws["past"][state], page.draw())
+        page.used.append(page.desk.evidence.starts["past"] + position)
+        word, kind = page.desk.feelings[position], "past"
     ending = page.author.ending
     given = {
         "w": word.replace("@", ending),
         "wf": word.replace("@", "a"),
         "wm": word.replace("@", "o"),
     }
-    return fill(desk, page, page.pick(desk.phrases["frames"][kind]), given)
+    return fill(page, page.pick(page.desk.phrases["frames"][kind]), given=given)
 
-# %% ../../notebooks/20_data/08_world_writer.ipynb #7ca8037a
+# %% ../../notebooks/20_data/08_world_writer.ipynb #6ed250df
 def _body(
-    desk: Desk,  # of the language
     page: Page,  # the message in the making
     core: str,  # what shows the feeling
 ) -> list[str]:  # sentences without greeting
     "Surround the core with facts and requests."
     wordy = page.author.wordiness
-    told = [_fact(desk, page) for _ in range(int(page.draw() * (1.4 + 3 * wordy)))]
+    told = [_fact(page) for _ in range(int(page.draw() * (1.4 + 3 * wordy)))]
     if page.draw() < 0.1 + 0.2 * wordy:
         page.shows_topic = True
-        told.append(fill(desk, page, page.pick(desk.phrases["topics"][page.topic]["requests"])))
+        told.append(fill(page, page.pick(page.desk.phrases["topics"][page.topic]["requests"])))
     told.insert(int(page.draw() * (len(told) + 1)), core)
     return told
 
-# %% ../../notebooks/20_data/08_world_writer.ipynb #25da8b4d
+# %% ../../notebooks/20_data/08_world_writer.ipynb #1e31e72d
 def write_message(
-    desk: Desk,  # of the language
     page: Page,  # blank, with author and topic
     state: int,  # feeling, position in STATES
 ) -> str:  # the text; `page.used` holds its evidence
     "Write one message on a page."
-    core = _core(desk, page, state)
-    if page.draw() < desk.settings.aside_share:
-        aside = _aside(desk, page, state)
+    core = _core(page, state)
+    if page.draw() < page.desk.settings.aside_share:
+        aside = _aside(page, state)
         core = _after(aside, core) if page.draw() < 0.6 else _after(core, aside)
-    told = _body(desk, page, core)
+    told = _body(page, core)
     if page.draw() < 0.25:
-        told.insert(0, fill(desk, page, page.pick(desk.phrases["openers"])))
+        told.insert(0, fill(page, page.pick(page.desk.phrases["openers"])))
     if page.draw() < 0.15:
-        told.append(fill(desk, page, page.pick(desk.phrases["closings"])))
+        told.append(fill(page, page.pick(page.desk.phrases["closings"])))
     text = told[0]
     for sentence in told[1:]:
         text += (" " if text[-1] in "!?" else page.pick(page.author.stops)) + sentence
     text = text if text[-1] in "!?." else text + page.author.last_stop
-    if desk.language == "es":
+    if page.desk.language == "es":
         text = text.replace(" de el ", " del ").replace(" a el ", " al ")
-    text = spell(text, page.author, page.draw)
+    text = spell(text, page.author, draw=page.draw)
     if page.draw() < page.author.emoji:
-        mark = choose(desk.evidence.draws["emoji"][state], page.draw())
-        page.used.append(desk.evidence.starts["emoji"] + mark)
-        text += " " + desk.emoji[mark] * (1 + int(page.draw() * page.draw() * 3))
-    shown = desk.topics.index(page.topic) if page.shows_topic else len(desk.topics)
-    page.used.append(desk.evidence.starts["topic"] + shown)
+        mark = choose(page.desk.evidence.draws["emoji"][state], page.draw())
+        page.used.append(page.desk.evidence.starts["emoji"] + mark)
+        text += " " + page.desk.emoji[mark] * (1 + int(page.draw() * page.draw() * 3))
+    shown = page.desk.topics.index(page.topic) if page.shows_topic else len(page.desk.topics)
+    page.used.append(page.desk.evidence.starts["topic"] + shown)
     return text

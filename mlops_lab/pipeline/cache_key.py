@@ -37,7 +37,7 @@ def key_parts(
         "inputs": {path: digest_folder(folder / path) for path in spec.inputs},
         "outside": {path: _digest_outside(path) for path in spec.outside},
         "outputs": {path: "declared" for path in spec.outputs},
-        "code": closure.definitions | asset_digests(closure.definitions, package),
+        "code": closure.definitions | asset_digests(closure.assets, package),
         "packages": package_versions(closure.packages),
         "python": {"version": platform.python_version()},
         "state": state,

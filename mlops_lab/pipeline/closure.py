@@ -31,6 +31,7 @@ class _Definition:
 
     digest: str  # of its syntax tree
     names: frozenset[str]  # names it reads
+    assets: frozenset[str] = frozenset()  # data files of the package it names
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ def _define(
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    return _Definition(
-        digest_bytes("".join(map(ast.dump, nodes)).encode()), frozenset(loads | bound)
-    )
+    words = {node.value for node in walked if isinstance(node, ast.Constant)}
+    assets = {word for word in words if isinstance(word, str) and word.startswith("assets/")}
+    digest = digest_bytes("".join(map(ast.dump, nodes)).encode())
+    return _Definition(digest, frozenset(loads | bound), frozenset(assets))
 
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #3e463a25
 def _read_imports(
@@ -168,6 +170,7 @@ class Closure:
     definitions: dict[str, str] = field(default_factory=dict)  # digest of each definition reached
     modules: set[str] = field(default_factory=set)  # modules imported that are not local
     cells: dict[str, str] = field(default_factory=dict)  # digest of each cell
+    assets: set[str] = field(default_factory=set)  # data files of packages that are named
 
     @property
     def packages(self) -> set[str]:
@@ -198,6 +201,7 @@ class Closure:
             self.modules.add(name)
         elif f"{name}:import" not in self.definitions:
             self.definitions[f"{name}:import"] = module.always.digest
+            self.assets |= module.always.assets
             for other in sorted(module.imported):
                 self._load(other)
             self._reach_names(module, module.always.names)
@@ -212,6 +216,7 @@ class Closure:
         key = f"{module.name}.{name}"
         if name in module.definitions and key not in self.definitions:
             self.definitions[key] = module.definitions[name].digest
+            self.assets |= module.definitions[name].assets
             self._reach_names(module, module.definitions[name].names)
         elif name in module.imports and name not in module.definitions:
             origin, attribute = module.imports[name]
@@ -251,16 +256,16 @@ def _distributions() -> dict[str, list[str]]:
     "Which distribution each importable name comes from; slow, so asked once."
     return dict(packages_distributions())
 
-# %% ../../notebooks/50_pipeline/06_closure.ipynb #bff568ee
+# %% ../../notebooks/50_pipeline/06_closure.ipynb #a9d3938a
 def asset_digests(
-    definitions: Iterable[str],  # definitions that were reached
+    named: Iterable[str],  # words that begin with assets/
     package: Path,  # folder of the package
-) -> dict[str, str]:  # digest of each area's data files
-    "Digest the data files of the areas that are used."
-    areas = {
-        name.split(".")[1].split(":")[0]
-        for name in definitions
-        if name.startswith(package.name + ".")
-    }
-    folders = [package / "assets" / area for area in sorted(areas)]
-    return {f"assets/{folder.name}": digest_folder(folder) for folder in folders if folder.is_dir()}
+) -> dict[str, str]:  # digest of each file or folder
+    "Digest the data files that code names."
+    found = {}
+    for word in sorted(named):
+        place = package / word
+        place = place if place.exists() else place.parent
+        if place.exists():
+            found[place.relative_to(package).as_posix()] = digest_folder(place)
+    return found

@@ -123,7 +123,7 @@ def execute_stage(
         return _read_outcome(output, error, time.perf_counter() - started)
     return Outcome(executed.metadata["mlops_lab"]["state"], time.perf_counter() - started)
 
-
+# %% ../../notebooks/50_pipeline/15_engine.ipynb #141a9081
 def _read_outcome(
     output: Path,  # executed notebook as far as it got
     error: Exception,  # what Papermill raised

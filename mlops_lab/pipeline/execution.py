@@ -79,7 +79,10 @@ class Bookkeeping(NotebookExecutionManager):
 class Ended(Exception):
     "Leaves the kernel's context with the reason the notebook ended."
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(
+        self,
+        outcome: Outcome,  # how it ended
+    ) -> None:
         self.outcome = outcome
         super().__init__(outcome.state)
 
@@ -87,14 +90,20 @@ class Ended(Exception):
 class Watchdog:
     "Kills a kernel when its time is up or its run is cancelled."
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(
+        self,
+        execution: Execution,  # with the times and the order to stop
+    ) -> None:
         self._execution = execution
         self._ended = threading.Event()
         self._deadline = time.monotonic() + (execution.timeout_s or float("inf"))
         self._cell_deadline = float("inf")
         self.reason = ""
 
-    def watch(self, process_id: Callable[[], int | None]) -> None:
+    def watch(
+        self,
+        process_id: Callable[[], int | None],  # asked when it must be killed
+    ) -> None:
         "Wait in the background for a reason to kill."
         threading.Thread(target=self._wait, args=(process_id,), daemon=True).start()
 

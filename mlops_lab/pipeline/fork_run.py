@@ -18,7 +18,14 @@ import nbformat
 from papermill.engines import NotebookExecutionManager
 
 from ..foundation.errors import PipelineProblem
-from .execution import Ended, Execution, Watchdog, explain_end, make_environment
+from mlops_lab.pipeline.execution import (
+    Ended,
+    Execution,
+    Outcome,
+    Watchdog,
+    explain_end,
+    make_environment,
+)
 from .fork_server import exchange
 
 # %% ../../notebooks/50_pipeline/14_fork_run.ipynb #99e6be24
@@ -107,6 +114,18 @@ def _drop_display_names(
         for shown in cell.get("outputs", []):
             shown.pop("display_id", None)
 
+# %% ../../notebooks/50_pipeline/14_fork_run.ipynb #fc11a9df
+def _close_cell(
+    notebook: _ForkedNotebook,  # that did not run to its end
+    reason: str,  # why it was stopped, if it was
+) -> Outcome:  # how it ended
+    "Close the cell a notebook ended in."
+    cell, number = notebook.cell, notebook.codes.index(notebook.index) + 1
+    outcome = explain_end(cell, number, reason=reason, died=not notebook.finished)
+    notebook.manager.cell_exception(cell, cell_index=notebook.index)
+    notebook.manager.cell_complete(cell, cell_index=notebook.index)
+    return outcome
+
 # %% ../../notebooks/50_pipeline/14_fork_run.ipynb #6eff3ec2
 def run_in_fork(
     manager: NotebookExecutionManager,  # Papermill's bookkeeping
@@ -132,11 +151,6 @@ def run_in_fork(
     if not notebook.heard:
         return False
     _drop_display_names(manager.nb)
-    if notebook.finished and notebook.passed:
-        return True
-    cell, number = notebook.cell, notebook.codes.index(notebook.index) + 1
-    died = not notebook.finished
-    outcome = explain_end(cell, number, reason=watchdog.reason, died=died)
-    manager.cell_exception(cell, cell_index=notebook.index)
-    manager.cell_complete(cell, cell_index=notebook.index)
-    raise Ended(outcome)
+    if not (notebook.finished and notebook.passed):
+        raise Ended(_close_cell(notebook, watchdog.reason))
+    return True

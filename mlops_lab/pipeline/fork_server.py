@@ -70,11 +70,11 @@ class _Server:
             while True:
                 for key, _ in ready.select():
                     if key.fileobj is self._control and not self._take(ready):
-                        self._kill_all()
+                        _kill_all(self._children)
                         return
                     if key.fileobj == wake:
                         os.read(wake, 4_096)
-                        self._reap()
+                        _reap(self._children)
 
     def _take(self, ready: selectors.BaseSelector) -> bool:
         "Take one request; false when the runner is gone."
@@ -101,20 +101,26 @@ class _Server:
         connection.close()
         return True
 
-    def _reap(self) -> None:
-        "Take note of children that ended."
-        for child in list(self._children):
-            if os.waitpid(child, os.WNOHANG)[0]:
-                self._children.discard(child)
+# %% ../../notebooks/50_pipeline/11_fork_server.ipynb #4c9746ae
+def _reap(
+    children: set[int],  # processes of stages
+) -> None:
+    "Forget the children that ended."
+    for child in list(children):
+        if os.waitpid(child, os.WNOHANG)[0]:
+            children.discard(child)
 
-    def _kill_all(self) -> None:
-        "Kill every stage that still runs."
-        for child in self._children:
-            for kill in (os.killpg, os.kill):
-                try:
-                    kill(child, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+
+def _kill_all(
+    children: set[int],  # processes of stages
+) -> None:
+    "Kill every stage that still runs, with all it started."
+    for child in children:
+        for kill in (os.killpg, os.kill):
+            try:
+                kill(child, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
 
 
 def _serve(
@@ -125,6 +131,26 @@ def _serve(
     _import_all(preload)
     _Server(control).serve()
     os._exit(0)
+
+# %% ../../notebooks/50_pipeline/11_fork_server.ipynb #eece7b16
+def _start_first(
+    theirs: socket.socket,  # the server's end of its connection
+    preload: Iterable[str],  # modules to import
+    log: Path,  # for what the servers say
+) -> subprocess.Popen:  # the first server
+    "Start the process that all others are forked from."
+    environment = os.environ | {"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    code = "from mlops_lab.pipeline.fork_server import main; main()"
+    with open(log, "ab") as said:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(theirs.fileno()), *preload],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            env=environment,
+            start_new_session=True,
+        )
 
 # %% ../../notebooks/50_pipeline/11_fork_server.ipynb #f255a089
 class ForkServer:
@@ -139,18 +165,7 @@ class ForkServer:
         self._lock = threading.Lock()
         self._controls = {"": mine}
         self._preload = tuple(preload)
-        environment = os.environ | {"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
-        code = "from mlops_lab.pipeline.fork_server import main; main()"
-        with open(log, "ab") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code, str(theirs.fileno()), *self._preload],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                env=environment,
-                start_new_session=True,
-            )
+        self._process = _start_first(theirs, self._preload, log)
         theirs.close()
 
     @property

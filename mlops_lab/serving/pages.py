@@ -30,7 +30,7 @@ class Page:
 def _read_asset(
     name: str,  # file in mlops_lab/assets/serving
 ) -> str:  # its text
-    return (files("mlops_lab") / "assets" / "serving" / name).read_text(encoding="utf-8")
+    return files("mlops_lab").joinpath(f"assets/serving/{name}").read_text(encoding="utf-8")
 
 
 def _with_policy(

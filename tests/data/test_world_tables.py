@@ -33,8 +33,8 @@ def test_every_slot_of_every_phrase_can_be_filled(language):
     known = {"w": "w", "wf": "w", "wm": "w", "mod": "", "primary": "p", "second": "s"}
     for number, phrase in enumerate(phrases):
         numbers = uniforms(2, np.array([number]), width=40)[0].tolist()
-        page = Page(people[0], "labs", iter(numbers).__next__)
-        assert not re.search("[{}]", fill(desk, page, phrase, known)), phrase
+        page = Page(desk, people[0], topic="labs", draw=iter(numbers).__next__)
+        assert not re.search("[{}]", fill(page, phrase, given=known)), phrase
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -111,7 +111,7 @@ def test_spelling_keeps_plain_authors_plain():
     people, _ = meet_authors(7, WorldSettings())
     for author in people[:200]:
         if not (author.lower or author.slang or author.bare):
-            assert spell("one. two", author, lambda: 0.999) == "One. Two"
+            assert spell("one. two", author, draw=lambda: 0.999) == "One. Two"
     assert capitalise("¿qué? sí") == "¿Qué? Sí"
 
 
@@ -121,7 +121,7 @@ def test_the_longest_message_has_numbers_enough():
     for row in range(400):
         draws = iter(uniforms(row, np.array([row]), width=128)[0].tolist())
         desk = open_desk(wordy.language, WorldSettings(aside_share=1.0))
-        write_message(desk, Page(wordy, "staff", draws.__next__), row % 8)
+        write_message(Page(desk, wordy, topic="staff", draw=draws.__next__), row % 8)
         assert len(list(draws)) > 30
 
 
