@@ -60,7 +60,7 @@ class TfidfLogistic:
             tol=1e-3,
             random_state=self.recipe.seed,
         ).fit(self._matrix(bags), train.targets)
-        on_train = progress(self.predict(train.texts), train.targets)
+        on_train = progress(self.model.predict_proba(self._matrix(bags)), train.targets)
         on_dev = progress(self.predict(dev.texts), dev.targets)
         row = {f"train_{key}": value for key, value in on_train.items()}
         return [{"epoch": 1, **row, **{f"dev_{key}": value for key, value in on_dev.items()}}]

@@ -181,6 +181,8 @@ def track_candidate(
     address: str = "",  # empty: SQLite in the workspace
 ) -> str:  # MLflow's id of the run
     "Record one training in MLflow."
+    if not Path(run.bundle).is_dir():
+        raise RecordProblem(f"{run.bundle} is not there", "the folder of a trained model")
     client = open_client(lab, address)
     with quiet_mlflow():
         from mlflow.entities import Param
