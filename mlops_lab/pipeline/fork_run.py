@@ -8,8 +8,10 @@ dies in the middle of a cell."""
 # %% auto #0
 __all__ = ['run_in_fork']
 
-# %% ../../notebooks/50_pipeline/14_fork_run.ipynb #76f28fe4
+# %% ../../notebooks/50_pipeline/14_fork_run.ipynb #44c26dd3
 import os
+import socket
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,11 +24,11 @@ from mlops_lab.pipeline.execution import (
     Ended,
     Execution,
     Outcome,
-    Watchdog,
     explain_end,
     make_environment,
 )
 from .fork_server import exchange
+from .watchdog import Watchdog, kill_group
 
 # %% ../../notebooks/50_pipeline/14_fork_run.ipynb #99e6be24
 class _ForkedNotebook:
@@ -37,7 +39,7 @@ class _ForkedNotebook:
         cells = enumerate(manager.nb.cells)
         self.codes = [index for index, cell in cells if cell.cell_type == "code"]
         self.index, self.finished, self.passed = 0, False, True
-        self.heard = False
+        self.started = False
         self._clear = False
 
     @property
@@ -56,11 +58,11 @@ class _ForkedNotebook:
             "paths": environment["PYTHONPATH"].split(os.pathsep),
         }
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def hear(self, message: dict[str, Any], watchdog: Watchdog) -> None:
         "Take note of one thing that happened."
-        self.heard = True
         if "start" in message:
-            self.index = message["start"]
+            watchdog.enter_cell()
+            self.index, self.started = message["start"], True
             self.manager.cell_start(self.cell, self.index)
             if self.execution.on_cell:
                 self.execution.on_cell(self.codes.index(self.index) + 1, len(self.codes))
@@ -117,11 +119,11 @@ def _drop_display_names(
 # %% ../../notebooks/50_pipeline/14_fork_run.ipynb #fc11a9df
 def _close_cell(
     notebook: _ForkedNotebook,  # that did not run to its end
-    reason: str,  # why it was stopped, if it was
+    watchdog: Watchdog,  # which may have stopped it
 ) -> Outcome:  # how it ended
     "Close the cell a notebook ended in."
     cell, number = notebook.cell, notebook.codes.index(notebook.index) + 1
-    outcome = explain_end(cell, number, reason=reason, died=not notebook.finished)
+    outcome = explain_end(cell, number, watchdog=watchdog, died=not notebook.finished)
     notebook.manager.cell_exception(cell, cell_index=notebook.index)
     notebook.manager.cell_complete(cell, cell_index=notebook.index)
     return outcome
@@ -135,22 +137,43 @@ def run_in_fork(
 ) -> bool:  # false if no fork was to be had
     "Run every cell in a fork."
     notebook = _ForkedNotebook(manager, execution)
+    process: list[int] = []
     try:
         connection = execution.forks.connect(execution.server)
+        watchdog.watch(lambda: process[-1] if process else None, partial(_hang_up, connection))
         for message in exchange(connection, notebook.request()):
             if "refused" in message:
-                return False
-            if "process" in message:
-                watchdog.watch(partial(int, message["process"]))
-            watchdog.enter_cell()
-            notebook.hear(message)
+                break
+            process += [message["process"]] if "process" in message else []
+            notebook.hear(message, watchdog)
     except (PipelineProblem, BrokenPipeError):
         return False
     except ConnectionResetError:
         notebook.finished = False
-    if not notebook.heard:
-        return False
+    finally:
+        if not notebook.finished and process:
+            kill_group(process[-1])
+    if not notebook.started:
+        return _refuse_start(watchdog)
     _drop_display_names(manager.nb)
     if not (notebook.finished and notebook.passed):
-        raise Ended(_close_cell(notebook, watchdog.reason))
+        raise Ended(_close_cell(notebook, watchdog))
     return True
+
+# %% ../../notebooks/50_pipeline/14_fork_run.ipynb #c3823bbf
+def _hang_up(
+    connection: socket.socket,  # to a fork, or to a server that does not answer
+) -> None:
+    "End a connection for both sides."
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _refuse_start(
+    watchdog: Watchdog,  # which may have stopped it
+) -> bool:  # false: a real kernel may try
+    "Tell why no cell ran, if the stage may not be tried in a kernel."
+    if watchdog.reason and not watchdog.is_late_start:
+        why = f"before any cell ran: {watchdog.detail}"
+        raise Ended(Outcome(watchdog.reason, 0.0, None, why))
+    return False

@@ -152,6 +152,17 @@ def _start_first(
             start_new_session=True,
         )
 
+# %% ../../notebooks/50_pipeline/11_fork_server.ipynb #127e07c5
+def _wait_or_kill(
+    process: subprocess.Popen,  # told to end
+) -> None:
+    "Wait for a process to end, or kill it where it hangs in an import."
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
 # %% ../../notebooks/50_pipeline/11_fork_server.ipynb #f255a089
 class ForkServer:
     "Starts processes that have their imports made."
@@ -162,8 +173,7 @@ class ForkServer:
         log: Path,  # for what the servers say
     ) -> None:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._lock = threading.Lock()
-        self._controls = {"": mine}
+        self._lock, self._controls = threading.Lock(), {"": mine}
         self._preload = tuple(preload)
         self._process = _start_first(theirs, self._preload, log)
         theirs.close()
@@ -201,7 +211,7 @@ class ForkServer:
         "End the servers and everything that runs in them."
         for control in self._controls.values():
             control.close()
-        self._process.wait()
+        _wait_or_kill(self._process)
 
     def _ask(
         self,

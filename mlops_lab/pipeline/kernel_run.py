@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_core.utils import ensure_event_loop
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
@@ -23,10 +23,10 @@ from mlops_lab.pipeline.execution import (
     Ended,
     Execution,
     Outcome,
-    Watchdog,
     explain_end,
     make_environment,
 )
+from .watchdog import Watchdog
 
 # %% ../../notebooks/50_pipeline/13_kernel_run.ipynb #de1f36bd
 class _KernelClient(PapermillNotebookClient):
@@ -37,16 +37,17 @@ class _KernelClient(PapermillNotebookClient):
 
     def papermill_execute_cells(self) -> None:
         "Execute cell by cell, and leave with the reason at the first that fails."
-        self.watchdog.watch(lambda: getattr(self.km.provisioner, "pid", None))
+        self.watchdog.enter_cell()
         codes = [i for i, cell in enumerate(self.nb.cells) if cell.cell_type == "code"]
         for index, cell in enumerate(self.nb.cells):
             number = codes.index(index) + 1 if index in codes else None
             if number and self.execution.on_cell:
                 self.execution.on_cell(number, len(codes))
             self.nb_man.cell_start(cell, index)
+            self.watchdog.enter_cell()
             try:
                 self.execute_cell(cell, index)
-            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            except (CellExecutionError, DeadKernelError) as error:
                 self.nb_man.cell_exception(cell, cell_index=index, exception=error)
                 self.nb_man.cell_complete(cell, cell_index=index)
                 raise Ended(self._explain(error, cell, number)) from error
@@ -54,10 +55,12 @@ class _KernelClient(PapermillNotebookClient):
 
     def _explain(self, error: Exception, cell: Any, number: int | None) -> Outcome:
         "Tell how a cell ended the notebook."
-        if isinstance(error, CellTimeoutError) and not self.watchdog.reason:
-            self.watchdog.reason = "timed out"
         died = isinstance(error, DeadKernelError)
-        return explain_end(cell, number, reason=self.watchdog.reason, died=died)
+        return explain_end(cell, number, watchdog=self.watchdog, died=died)
+
+    def find_process(self) -> int | None:
+        "Number of the kernel's process, once it has one."
+        return getattr(getattr(self.km, "provisioner", None), "pid", None)
 
 # %% ../../notebooks/50_pipeline/13_kernel_run.ipynb #7a07e3ef
 def run_in_kernel(
@@ -71,16 +74,17 @@ def run_in_kernel(
     client = _KernelClient(
         manager,
         kernel_name=kernel_name,
-        timeout=execution.cell_timeout_s,
+        startup_timeout=int(execution.start_timeout_s),
         resources={"metadata": {"path": str(execution.folder or Path.cwd())}},
     )
     client.execution, client.watchdog = execution, watchdog
+    watchdog.watch(client.find_process)
     try:
         with open(execution.log or os.devnull, "ab") as log:
             client.execute(env=make_environment(manager.nb), stdout=log, stderr=log)
     except (DeadKernelError, RuntimeError) as error:
-        reason = watchdog.reason or "kernel died"
-        raise Ended(Outcome(reason, 0.0, None, f"before any cell ran: {error}")) from error
+        reason, why = watchdog.reason or "kernel died", watchdog.detail or str(error)
+        raise Ended(Outcome(reason, 0.0, None, f"before any cell ran: {why}")) from error
     finally:
         _close_loop()
 

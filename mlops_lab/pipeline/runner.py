@@ -12,6 +12,7 @@ __all__ = ['RunEnd', 'run_pipeline']
 import os
 import subprocess
 import traceback
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -144,7 +145,7 @@ class _Run:
         with ThreadPoolExecutor(max_workers=max(1, self.options.jobs)) as pool:
             while True:
                 for spec in self._ready(set(running.values())):
-                    if len(running) < self.options.jobs:
+                    if _has_room(spec, running.values(), self):
                         running[pool.submit(finish_stage, self.stage(spec))] = spec.name
                 if not running:
                     return
@@ -174,6 +175,17 @@ class _Run:
         if self.options.observer:
             told = Progress(name, end.state, seconds=end.seconds, reason=end.reason)
             self.options.observer(told)
+
+# %% ../../notebooks/50_pipeline/18_runner.ipynb #569f4d2e
+def _has_room(
+    spec: StageSpec,  # stage whose turn it is
+    running: Iterable[str],  # stages that run
+    run: _Run,  # they belong to
+) -> bool:  # whether it may start
+    "Tell whether enough cores are free; one stage always fits."
+    jobs = run.options.jobs
+    busy = sum(min(run.pipeline.stage(name).cores, jobs) for name in running)
+    return not busy or busy + min(spec.cores, jobs) <= jobs
 
 # %% ../../notebooks/50_pipeline/18_runner.ipynb #8acc17e8
 def _check_names(

@@ -78,6 +78,7 @@ class Stage:
     ) -> Path:  # where to write it
         "Give the path of an output, and note it."
         place = _inside(self.folder, path)
+        _refuse_own_input(self.name, path, inputs=self._notes.inputs)
         place.parent.mkdir(parents=True, exist_ok=True)
         self._notes.outputs[path] = place
         return place
@@ -142,6 +143,18 @@ def _find_input(
             "run the earlier stages first, or give the workspace of a finished run",
         )
     return place
+
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #e96e1f9f
+def _refuse_own_input(
+    name: str,  # name of the stage
+    path: str,  # it would write to
+    *,
+    inputs: dict[str, str],  # paths it has read
+) -> None:
+    "Refuse to write what was read."
+    if path in inputs:
+        found = f"stage {name!r} would write to {path}, which it reads"
+        raise PipelineProblem(found, "outputs that are not inputs", "write to a new path")
 
 # %% ../../notebooks/50_pipeline/03_stage.ipynb #3cc90618
 def _make_record(

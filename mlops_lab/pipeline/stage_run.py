@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..foundation.errors import LabError, PipelineProblem
+from ..foundation.records import digest_folder
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
 from .closure import Closure
@@ -58,7 +59,7 @@ class StageEnd:
     "How one stage of a run ended."
 
     stage: str  # name
-    state: str  # done, cached, failed, stopped early, kernel died, timed out, cancelled, never run
+    state: str  # done, cached, failed, ... one of the words of the design
     seconds: float = 0.0  # how long it took now
     key: str = ""  # name of everything its result depends on
     reason: str = ""  # why it ran, or what went wrong
@@ -100,6 +101,10 @@ def _judge(
             raise PipelineProblem(
                 f"stage {spec.name!r} did not write {path}", "each output declared"
             )
+    for path, digest in record.outputs.items():
+        if not (folder / path).exists() or digest_folder(folder / path) != digest:
+            found = f"stage {spec.name!r} changed {path} after its record was written"
+            raise PipelineProblem(found, "stage.finish(...) as the last thing it does")
     _refuse_undeclared(f"stage {spec.name!r} wrote", record.outputs, spec.outputs)
     _refuse_undeclared(f"stage {spec.name!r} read", record.inputs, spec.inputs)
     return record
@@ -193,17 +198,26 @@ def _execute(
     outcome = _attempt_often(run)
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
-    if not outcome.passed:
-        return end
     try:
-        record = _judge(run.spec, folder)
+        record = _judge(run.spec, folder) if outcome.passed else None
     except LabError as error:
-        return replace(end, state="failed", reason=str(error))
+        record, end = None, replace(end, state="failed", reason=str(error))
+    if record is None:
+        _clear(run)
+        return end
     own = [f"records/{name}.json", f"notebooks/{name}.ipynb"]
     own += [item["path"] for item in record.figures]
     result = Result(key, parts, name, folder.name, round(outcome.seconds, 3), {})
     run.store.keep(result, folder=folder, paths=(*run.spec.outputs, *own))
     return replace(end, record=record.digest)
+
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #b1f976b4
+def _clear(
+    run: StageRun,  # of a stage
+) -> None:
+    "Remove what an attempt of a stage left."
+    for path in (*run.spec.outputs, f"records/{run.spec.name}.json"):
+        _remove(run.folder / path)
 
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #178d513b
 def _attempt_often(
@@ -211,10 +225,11 @@ def _attempt_often(
 ) -> Any:  # pipeline.execution.Outcome of the last attempt
     "Execute the notebook, again as often as asked."
     for attempt in range(run.spec.retries + 1):
-        for path in (*run.spec.outputs, f"records/{run.spec.name}.json"):
-            _remove(run.folder / path)
+        _clear(run)
         outcome = _attempt(run)
         if outcome.state in ("done", "cancelled") or attempt == run.spec.retries:
+            break
+        if run.options.cancel.wait(run.spec.retry_wait_s * 2**attempt):
             break
     return outcome
 
@@ -226,12 +241,14 @@ def _attempt(
     from mlops_lab.pipeline.engine import execute_stage
     from mlops_lab.pipeline.execution import Execution
 
-    forks, server = run.forks()
+    forks, server = (None, "") if run.spec.kernel == "own" else run.forks()
     name, folder = run.spec.name, run.folder
     (folder / "logs").mkdir(exist_ok=True)
     execution = Execution(
         folder=folder,
         timeout_s=run.spec.timeout_s,
+        cell_timeout_s=run.spec.cell_timeout_s,
+        memory_mb=run.spec.memory_mb,
         cancel=run.options.cancel,
         on_cell=lambda cell, cells: run.tell(Progress(name, "running", cell, cells)),
         log=folder / "logs" / f"{name}.log",
