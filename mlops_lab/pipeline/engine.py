@@ -27,6 +27,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.execute import ERROR_MARKER_TAG, execute_notebook
 
 from ..foundation.errors import StageFailed
+from ..foundation.secrets import named_secrets, scrub_file
 from mlops_lab.pipeline.execution import (
     Bookkeeping,
     Ended,
@@ -56,14 +57,17 @@ class LabEngine(Engine):
         place = str(execution.output or output_path or "") or None
         nb.metadata.papermill["output_path"] = place
         manager = Bookkeeping(nb, place, progress_bar=progress_bar, autosave_cell_every=0)
+        manager.secrets = named_secrets(cell.source for cell in nb.cells)
         manager.notebook_start()
         started, cause = time.perf_counter(), None
         try:
             cls.execute_managed_notebook(manager, kernel_name, execution=execution, **kwargs)
             outcome = Outcome("done", time.perf_counter() - started)
         except Ended as ended:
-            cause = ended
             outcome = replace(ended.outcome, seconds=time.perf_counter() - started)
+            outcome = Outcome(**manager.secrets.scrub_value(vars(outcome)))
+            cause = Ended(outcome)
+        scrub_file(execution.log or Path(os.devnull), manager.secrets)
         _note_outcome(manager.nb, outcome)
         manager.notebook_complete()
         if outcome.state not in ("done", "failed"):

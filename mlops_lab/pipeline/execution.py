@@ -19,6 +19,7 @@ from typing import Any
 import nbformat
 from papermill.engines import NotebookExecutionManager
 
+from ..foundation.secrets import Secrets
 from .fork_server import ForkServer
 from .watchdog import Limits, Watchdog
 
@@ -55,8 +56,13 @@ class Execution(Limits):
 class Bookkeeping(NotebookExecutionManager):
     "Papermill's bookkeeping, without completing what never ran."
 
+    secrets = Secrets()  # that no notebook may show
+
     def save(self, **kwargs: Any) -> None:
         "Save the notebook so that a reader never sees half of it."
+        for cell in self.nb.cells if self.secrets.values else ():
+            if "outputs" in cell:
+                cell.outputs = self.secrets.scrub_value(cell.outputs)
         if self.output_path:
             draft = Path(f"{self.output_path}.part")
             try:

@@ -21,6 +21,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from ..foundation.secrets import resolved_secrets
+
 # %% ../../notebooks/50_pipeline/10_fork.ipynb #97778734
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -91,7 +93,8 @@ def _run_cells(
         )
         if not passed:
             break
-    send_message(connection, {"finished": True, "widgets": _widget_state()})
+    widgets = resolved_secrets().scrub_value(_widget_state())
+    send_message(connection, {"finished": True, "widgets": widgets})
 
 
 def _widget_state() -> dict[str, Any]:  # as a notebook keeps it

@@ -175,6 +175,7 @@ def check_parameters(
         if key not in notebook.parameters:
             found = f"{name} has no parameter {key!r}"
             raise PipelineProblem(found, close_matches(key, notebook.parameters))
+        _refuse_open_secret(notebook.parameters[key], value, name)
         if not _fits(value, notebook.parameters[key].kinds):
             kinds = " or ".join(notebook.parameters[key].kinds)
             found = f"parameter {key} = {value!r} of {name} is a {type(value).__name__}"
@@ -189,6 +190,21 @@ def check_parameters(
             "use it or remove it",
         )
     return notebook.defaults() | given
+
+# %% ../../notebooks/50_pipeline/04_notebook.ipynb #aea62190
+def _refuse_open_secret(
+    parameter: Parameter,  # as the notebook has it
+    value: Any,  # given for it
+    notebook: str,  # name of the notebook
+) -> None:
+    "Refuse a secret that is given as itself."
+    is_secret = str(parameter.default).startswith("env:")
+    if is_secret and not re.fullmatch(r"env:\w+", str(value)):
+        raise PipelineProblem(
+            f"parameter {parameter.name} of {notebook} is a secret, and was given openly",
+            "a reference such as env:API_TOKEN",
+            "put the value into the environment, and change it: it has been seen",
+        )
 
 # %% ../../notebooks/50_pipeline/04_notebook.ipynb #85683fed
 def _fits(

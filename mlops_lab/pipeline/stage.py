@@ -9,15 +9,17 @@ our engine."""
 # %% auto #0
 __all__ = ['Stage', 'begin_stage', 'dump_settings', 'load_settings']
 
-# %% ../../notebooks/50_pipeline/03_stage.ipynb #3708cd8d
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #71817cb7
+import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..foundation.errors import PipelineProblem
 from ..foundation.records import digest_bytes, digest_folder, read_json, write_bytes
+from ..foundation.secrets import resolve_secret, resolved_secrets
 from ..foundation.settings import Settings, read_settings
 from ..foundation.workspace import Workspace, open_workspace
 from .figure import ShownFigure, draw_svg
@@ -63,6 +65,8 @@ class Stage:
         self.lab: Workspace = open_workspace(settings)
         self._notes = _Notes(parameters)
 
+    secret = staticmethod(resolve_secret)  # the value of a reference such as env:API_TOKEN
+
     def input(
         self,
         path: str,  # relative to the run folder
@@ -77,11 +81,8 @@ class Stage:
         path: str,  # relative to the run folder
     ) -> Path:  # where to write it
         "Give the path of an output, and note it."
-        place = _inside(self.folder, path)
-        _refuse_own_input(self.name, path, inputs=self._notes.inputs)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        self._notes.outputs[path] = place
-        return place
+        self._notes.outputs[path] = _find_output(self, path)
+        return self._notes.outputs[path]
 
     def figure(
         self,
@@ -144,17 +145,18 @@ def _find_input(
         )
     return place
 
-# %% ../../notebooks/50_pipeline/03_stage.ipynb #e96e1f9f
-def _refuse_own_input(
-    name: str,  # name of the stage
-    path: str,  # it would write to
-    *,
-    inputs: dict[str, str],  # paths it has read
-) -> None:
-    "Refuse to write what was read."
-    if path in inputs:
-        found = f"stage {name!r} would write to {path}, which it reads"
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #244ebdec
+def _find_output(
+    stage: Stage,  # that writes
+    path: str,  # relative path
+) -> Path:  # the place, in a folder that exists
+    "Find a place to write to, and refuse one that was read."
+    if path in stage._notes.inputs:
+        found = f"stage {stage.name!r} would write to {path}, which it reads"
         raise PipelineProblem(found, "outputs that are not inputs", "write to a new path")
+    place = _inside(stage.folder, path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
 
 # %% ../../notebooks/50_pipeline/03_stage.ipynb #3cc90618
 def _make_record(
@@ -171,7 +173,7 @@ def _make_record(
         for kind in ("metrics", "timings")
     }
     tables = {title: as_table(frame) for title, frame in said["tables"].items()}
-    return StageRecord(
+    record = StageRecord(
         stage=name,
         parameters=notes.parameters,
         inputs=dict(sorted(notes.inputs.items())),
@@ -181,6 +183,25 @@ def _make_record(
         seconds=round(time.perf_counter() - notes.clock, 3),
         **(said | numbers | {"tables": tables}),
     )
+    _refuse_secrets(folder, record)
+    return record
+
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #153be303
+def _refuse_secrets(
+    folder: Path,  # run folder
+    record: StageRecord,  # about to be written
+) -> None:
+    "Refuse a secret in the record or an output."
+    secrets = resolved_secrets()
+    held = {"its record": secrets.find(json.dumps(asdict(record), default=str).encode())}
+    for path in record.outputs if secrets.values else ():
+        place = folder / path
+        files = [item for item in place.rglob("*") if item.is_file()] or [place]
+        held[path] = [name for file in files for name in secrets.find(file.read_bytes())]
+    for path, names in held.items():
+        if names:
+            found = f"{path} of stage {record.stage!r} holds the secret {names[0]}"
+            raise PipelineProblem(found, "references such as env:NAME", "leave the value out")
 
 # %% ../../notebooks/50_pipeline/03_stage.ipynb #94f1e7f0
 def _digest_outputs(

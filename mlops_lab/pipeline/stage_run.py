@@ -18,6 +18,7 @@ from typing import Any
 
 from ..foundation.errors import LabError, PipelineProblem
 from ..foundation.records import digest_folder
+from ..foundation.secrets import named_secrets
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
 from .closure import Closure
@@ -199,6 +200,7 @@ def _execute(
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
     try:
+        _refuse_leaks(run)
         record = _judge(run.spec, folder) if outcome.passed else None
     except LabError as error:
         record, end = None, replace(end, state="failed", reason=str(error))
@@ -218,6 +220,21 @@ def _clear(
     "Remove what an attempt of a stage left."
     for path in (*run.spec.outputs, f"records/{run.spec.name}.json"):
         _remove(run.folder / path)
+
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #31a16cbc
+def _refuse_leaks(
+    run: StageRun,  # of a stage
+) -> None:
+    "Remove files of a run that hold a secret of the stage, and say so."
+    asked = named_secrets([*run.notebook.cells, *map(repr, run.parameters.values())])
+    files = run.folder.rglob("*") if asked.values else ()
+    leaks = {file: asked.find(file.read_bytes()) for file in files if file.is_file()}
+    leaks = {file: names for file, names in leaks.items() if names}
+    for file in leaks:
+        file.unlink()
+    for file, names in leaks.items():
+        found = f"{file.relative_to(run.folder)} held the secret {names[0]} and was removed"
+        raise PipelineProblem(found, "references such as env:NAME", "leave the value out")
 
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #178d513b
 def _attempt_often(
