@@ -1230,6 +1230,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'mlops_lab/pipeline/stage_run.py'),
                                               'mlops_lab.pipeline.stage_run._judge': ( '50_pipeline/stage_run.html#_judge',
                                                                                        'mlops_lab/pipeline/stage_run.py'),
+                                              'mlops_lab.pipeline.stage_run._keep': ( '50_pipeline/stage_run.html#_keep',
+                                                                                      'mlops_lab/pipeline/stage_run.py'),
                                               'mlops_lab.pipeline.stage_run._refuse_leaks': ( '50_pipeline/stage_run.html#_refuse_leaks',
                                                                                               'mlops_lab/pipeline/stage_run.py'),
                                               'mlops_lab.pipeline.stage_run._refuse_undeclared': ( '50_pipeline/stage_run.html#_refuse_undeclared',

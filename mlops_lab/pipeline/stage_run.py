@@ -207,11 +207,24 @@ def _execute(
     if record is None:
         _clear(run)
         return end
+    try:
+        _keep(run, record, Result(key, parts, name, folder.name, round(outcome.seconds, 3), {}))
+    except OSError as error:
+        _clear(run)
+        return replace(end, state="failed", reason=f"its result could not be kept: {error}")
+    return replace(end, record=record.digest)
+
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #d86649c4
+def _keep(
+    run: StageRun,  # of a stage that is done
+    record: StageRecord,  # what it did
+    result: Result,  # with no files yet
+) -> None:
+    "Keep what a stage made in the store."
+    name = run.spec.name
     own = [f"records/{name}.json", f"notebooks/{name}.ipynb"]
     own += [item["path"] for item in record.figures]
-    result = Result(key, parts, name, folder.name, round(outcome.seconds, 3), {})
-    run.store.keep(result, folder=folder, paths=(*run.spec.outputs, *own))
-    return replace(end, record=record.digest)
+    run.store.keep(result, folder=run.folder, paths=(*run.spec.outputs, *own))
 
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #b1f976b4
 def _clear(

@@ -145,9 +145,12 @@ def _keep_file(
     if not _holds(root, digest):
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f".{place.name}.{uuid4().hex[:8]}.part")
-        shutil.copyfile(file, draft)
-        _flush_read_only(draft)
-        os.replace(draft, place)
+        try:
+            shutil.copyfile(file, draft)
+            _flush_read_only(draft)
+            os.replace(draft, place)
+        finally:
+            draft.unlink(missing_ok=True)
     _link(place, file)
     return digest
 
@@ -171,8 +174,10 @@ def _link(
     "Let an object appear in a run folder, by link or by copy."
     draft = place.with_name(f".{place.name}.{uuid4().hex[:8]}.part")
     try:
-        os.link(source, draft)
-    except OSError:
-        shutil.copyfile(source, draft)
-    os.replace(draft, place)
-    draft.unlink(missing_ok=True)
+        try:
+            os.link(source, draft)
+        except OSError:
+            shutil.copyfile(source, draft)
+        os.replace(draft, place)
+    finally:
+        draft.unlink(missing_ok=True)
