@@ -47,6 +47,8 @@ Modules:
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
 - `mlops_lab.monitoring.spread`: Measure how much a mean varies when texts of one author resemble each other.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
+- `mlops_lab.pipeline.board`: Hold the state of a run as it happens, and draw it as a graph of stages.
+- `mlops_lab.pipeline.board_widget`: Show a board live in JupyterLab, with the details of a stage a click away.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
