@@ -50,6 +50,7 @@ Modules:
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
+- `mlops_lab.pipeline.engine_door`: Let Papermill know our engine without loading it.
 - `mlops_lab.pipeline.execution`: Say how a notebook is to be executed and how it ended.
 - `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.

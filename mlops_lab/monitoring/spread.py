@@ -27,6 +27,7 @@ def group_deviation(
 # %% ../../notebooks/70_monitoring/01_spread.ipynb #ee84e3a7
 def token_effects(
     counts: np.ndarray,  # a row per text, a column per token
+    *,
     sizes: np.ndarray,  # items in each text
     groups: np.ndarray,  # number of the group of each text, from 0
 ) -> np.ndarray:  # one per token, 1 or more
@@ -42,12 +43,13 @@ def token_effects(
 def category_effect(
     places: np.ndarray,  # category of each text, from 0
     count: int,  # of categories
+    *,
     groups: np.ndarray,  # number of the group of each text, from 0
 ) -> float:  # 1 or more
     "Give the design effect of the shares of categories."
     chosen = np.eye(count)[places]
     shares = chosen.mean(axis=0)
-    effects = token_effects(chosen, np.ones(len(places)), groups)
+    effects = token_effects(chosen, sizes=np.ones(len(places)), groups=groups)
     present = shares > 0
     if present.sum() < 2:
         return 1.0

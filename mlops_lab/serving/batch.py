@@ -45,7 +45,8 @@ def send_feedback(
     source: str = "late labels",  # who says so
 ) -> int:  # how many were sent
     "Tell the service the labels that were found out later."
-    for score_id, label in zip(score_ids, labels, strict=True):
+    pairs = list(zip(score_ids, labels, strict=True))  # all or none: lengths are checked first
+    for score_id, label in pairs:
         client.feedback(score_id, label, source=source)
     return len(score_ids)
 

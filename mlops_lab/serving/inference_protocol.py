@@ -14,7 +14,7 @@ from itertools import chain
 
 import orjson
 
-from .fields import read_name, read_object, shown
+from .fields import read_name, read_object, show_value
 from .messages import Asked, Limits, check_texts
 from .refusals import Refusal
 from .score_record import ScoreRecord
@@ -33,12 +33,12 @@ def read_infer_request(
     inputs = fields.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise Refusal(
-            422, f"'inputs' is {shown(inputs)}", expected="a list with the one input 'text'"
+            422, f"'inputs' is {show_value(inputs)}", expected="a list with the one input 'text'"
         )
     texts, wanted = check_texts(_tensor_data(inputs[0]), limits), fields.get("outputs", [])
     if not isinstance(wanted, list):
         raise Refusal(
-            422, f"'outputs' is {shown(wanted)}", expected="a list of objects with a name"
+            422, f"'outputs' is {show_value(wanted)}", expected="a list of objects with a name"
         )
     outputs = tuple(map(_output_name, wanted))
     return Asked(texts, request_id=read_name(fields, "id", default=""), outputs=outputs or _OUTPUTS)
@@ -49,15 +49,17 @@ def _tensor_data(
 ) -> list:  # its elements, flat
     for key, right in (("name", "text"), ("datatype", "BYTES")):
         if tensor.get(key) != right:
-            raise Refusal(422, f"{key} of the input is {shown(tensor.get(key))}", expected=right)
+            raise Refusal(
+                422, f"{key} of the input is {show_value(tensor.get(key))}", expected=right
+            )
     data, shape = tensor.get("data"), tensor.get("shape")
     if not isinstance(data, list):
-        raise Refusal(422, f"data of the input is {shown(data)}", expected="a list of texts")
+        raise Refusal(422, f"data of the input is {show_value(data)}", expected="a list of texts")
     if data and all(isinstance(row, list) for row in data):
         data = list(chain.from_iterable(data))
     if shape not in ([len(data)], [len(data), 1]):
         raise Refusal(
-            422, f"shape is {shown(shape)} for {len(data)} texts", expected=f"[{len(data)}]"
+            422, f"shape is {show_value(shape)} for {len(data)} texts", expected=f"[{len(data)}]"
         )
     return data
 
@@ -68,7 +70,7 @@ def _output_name(
     name = wanted.get("name") if isinstance(wanted, dict) else None
     if name not in _OUTPUTS:
         raise Refusal(
-            422, f"output {shown(name)} is not known", expected=f"known: {', '.join(_OUTPUTS)}"
+            422, f"output {show_value(name)} is not known", expected=f"known: {', '.join(_OUTPUTS)}"
         )
     return name
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import orjson
 
 from ..foundation.settings import Settings
-from .fields import read_name, read_object, shown
+from .fields import read_name, read_object, show_value
 from .refusals import Refusal
 from .score_record import ScoreRecord
 
@@ -54,7 +54,7 @@ def check_texts(
     for number, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip() or "\0" in text:
             expected = "a text with at least one visible character and no NUL"
-            raise Refusal(422, f"text {number} is {shown(text)}", expected=expected)
+            raise Refusal(422, f"text {number} is {show_value(text)}", expected=expected)
         if len(text) > limits.text_chars:
             found = f"text {number} has {len(text)} characters"
             raise Refusal(422, found, expected=f"at most {limits.text_chars} characters")
@@ -80,7 +80,7 @@ def read_score_request(
     fields = read_object(body, ("text", "caller"))
     text = fields.get("text")
     if not isinstance(text, str | list):
-        raise Refusal(422, f"'text' is {shown(text)}", expected="a text or a list of texts")
+        raise Refusal(422, f"'text' is {show_value(text)}", expected="a text or a list of texts")
     texts = check_texts([text] if isinstance(text, str) else text, limits)
     return Asked(texts, read_name(fields, "caller", default=""), is_single=isinstance(text, str))
 

@@ -35,13 +35,13 @@ def report(source, seed, reference, rows=WINDOW, rate=ALARM_RATE):
 
 
 def test_quiet_windows_alarm_no_more_often_than_promised():
-    draws, source, alarms = 100, TextSource(), []
+    draws, source, alarms = 60, TextSource(), []
     for seed in range(draws):
         # a new reference each time: its own noise belongs to the promise
         reference = build_profile(source.draw(ROWS, 10_000 + seed))
         alarms.append(report(source, seed, reference).alarms)
     limit = binomial_limit(draws, ALARM_RATE, 0.001)
-    assert sum(map(bool, alarms)) <= limit < draws * 0.15
+    assert sum(map(bool, alarms)) <= limit < draws * 0.2
     for name in ("labels", "words", "tokens", "oov_rate", "confidence"):
         own = sum(name in found for found in alarms)
         assert own <= binomial_limit(draws, ALARM_RATE / 5, 0.001)

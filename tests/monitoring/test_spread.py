@@ -45,14 +45,16 @@ def test_single_texts_have_the_ordinary_deviation():
 
 def test_copies_count_once():
     moods = np.random.default_rng(5).integers(0, 4, 200)
-    effect = category_effect(np.repeat(moods, 10), 4, np.repeat(np.arange(200), 10))
+    effect = category_effect(np.repeat(moods, 10), 4, groups=np.repeat(np.arange(200), 10))
     assert effect == pytest.approx(10, rel=0.1)
-    assert category_effect(moods, 4, np.arange(200)) < 1.15
+    assert category_effect(moods, 4, groups=np.arange(200)) < 1.15
 
 
 def test_one_category_and_absent_tokens_have_no_effect():
-    assert category_effect(np.zeros(9, dtype=int), 3, np.arange(9)) == 1.0
-    effects = token_effects(np.zeros((4, 2)), np.array([3.0, 0.0, 2.0, 1.0]), np.arange(4))
+    assert category_effect(np.zeros(9, dtype=int), 3, groups=np.arange(9)) == 1.0
+    effects = token_effects(
+        np.zeros((4, 2)), sizes=np.array([3.0, 0.0, 2.0, 1.0]), groups=np.arange(4)
+    )
     assert effects.tolist() == [1.0, 1.0]
 
 
@@ -61,5 +63,5 @@ def test_a_word_of_one_author_is_worth_less():
     counts[:20, 0] = 1  # all by author 0
     counts[::5, 1:] = 1  # by everyone
     groups = np.repeat(np.arange(5), 20)
-    mine, *ours = token_effects(counts, sizes, groups)
+    mine, *ours = token_effects(counts, sizes=sizes, groups=groups)
     assert mine > 5 and ours == [1.0] * 3

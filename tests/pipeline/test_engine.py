@@ -149,28 +149,25 @@ def test_outputs_are_those_of_a_kernel(tmp_path, execute):
     assert shown[8][0]["data"]["text/plain"] == "7"
 
 
-PAPERMILL = """
-from papermill.__main__ import papermill
-from papermill.engines import papermill_engines
-from mlops_lab.pipeline.engine import LabEngine
-
-papermill_engines.register("mlops-lab", LabEngine)
-papermill()
-"""
-
-
-def test_papermill_itself_can_use_the_engine(tmp_path, project):
+def test_papermill_itself_can_use_the_engine(tmp_path):
     good = write_notebook(tmp_path / "good.ipynb", "n = 1", "n + 1")
     half = write_notebook(tmp_path / "half.ipynb", "import sys; sys.exit(0)", "2")
-    (tmp_path / "run.py").write_text(PAPERMILL)
 
-    def run(source):
-        out = tmp_path / "out.ipynb"
-        command = [sys.executable, str(tmp_path / "run.py"), "--engine", "mlops-lab", source, out]
-        environment = os.environ | {"PYTHONPATH": str(project)}
-        return subprocess.run(command, env=environment, capture_output=True, text=True)
+    def run(source, *more):
+        command = [sys.executable, "-m", "papermill", "--engine", "mlops-lab", source]
+        return subprocess.run(
+            [*command, tmp_path / "out.ipynb", *more], capture_output=True, text=True
+        )
 
-    assert run(good).returncode == 0
+    ran = run(good, "-p", "n", "5")
+    assert ran.returncode == 0, ran.stderr
+    assert nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs[0].data["text/plain"] == "6"
     stopped = run(half)
     assert stopped.returncode != 0
     assert "stopped early" in stopped.stderr
+
+
+def test_papermill_is_imported_without_loading_the_engine():
+    code = "import papermill.engines, sys; print('mlops_lab.pipeline.engine' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "False\n"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_lab.serving.fields import read_name, read_object, shown
+from mlops_lab.serving.fields import read_name, read_object, show_value
 from mlops_lab.serving.refusals import Refusal
 
 
@@ -45,4 +45,4 @@ def test_a_missing_name_takes_its_default():
 
 @given(st.recursive(st.none() | st.text() | st.integers(), st.lists))
 def test_any_value_is_shown_short(value):
-    assert 0 < len(shown(value)) <= 60
+    assert 0 < len(show_value(value)) <= 60

@@ -78,20 +78,26 @@ def test_told_to_stop_it_closes_its_store_and_says_nothing(lab, bundle):
     child = subprocess.Popen(
         command, env=launcher._child_environment(lab), cwd=lab.project, stderr=subprocess.PIPE
     )
-    host, port = json.loads(child.stderr.readline())["listening"]
-    client = ServiceClient(f"http://{host}:{port}", api_key="secret")
-    assert client.score("good")["label"] == "joy"
-    client.close()
-    child.send_signal(signal.SIGTERM)
-    rest = child.communicate(timeout=20)[1].decode()
+    try:
+        host, port = json.loads(child.stderr.readline())["listening"]
+        client = ServiceClient(f"http://{host}:{port}", api_key="secret")
+        assert client.score("good")["label"] == "joy"
+        client.close()
+        child.send_signal(signal.SIGTERM)
+        rest = child.communicate(timeout=20)[1].decode()
+    finally:
+        child.kill()
     assert child.returncode == 0 and rest == ""
     assert not (lab.workspace / "scores.db-wal").exists()
 
 
-@pytest.mark.parametrize("module", ["launcher", "service", "client"])
+@pytest.mark.parametrize(
+    "module",
+    ["serving.launcher", "serving.service", "serving.client", "models.scorer", "tracking.registry"],
+)
 def test_importing_it_is_light(module):
     code = (
-        f"import sys, mlops_lab.serving.{module}; heavy = {{'tensorflow', 'sklearn', 'mlflow', "
+        f"import sys, mlops_lab.{module}; heavy = {{'tensorflow', 'sklearn', 'mlflow', "
         "'pandas', 'matplotlib'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
     )
     root = Path(mlops_lab.__file__).parents[1]
