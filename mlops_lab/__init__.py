@@ -7,6 +7,7 @@ Modules:
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
 - `mlops_lab.command_line.jupyterlab`: Open JupyterLab on the landing notebook, with everything in place.
 - `mlops_lab.command_line.landing`: Show what is in this lab right now, and what to do next.
+- `mlops_lab.command_line.live_run`: Run a pipeline from a notebook and watch it on a board.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
