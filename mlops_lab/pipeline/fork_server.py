@@ -238,7 +238,10 @@ def exchange(
 ) -> Iterator[dict[str, Any]]:  # what happens, until the fork ends
     "Have a fork run cells and hear what happens."
     with connection:
-        send_message(connection, request)
+        try:
+            send_message(connection, request)
+        except BrokenPipeError:
+            request = {}  # refused before it was heard; the reason still waits to be read
         yield from receive_messages(connection)
 
 
