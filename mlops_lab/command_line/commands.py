@@ -13,6 +13,7 @@ __all__ = ['main', 'doctor', 'run', 'status', 'explain', 'serve', 'lab', 'course
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,19 @@ def _tell(
     click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str) if as_json else value)
 
 
+def _as_lab_error(
+    error: LabError | ModuleNotFoundError,  # what went wrong
+) -> LabError:  # the same in the user's words
+    "Tell a missing package apart from a mistake of our own."
+    if isinstance(error, LabError):
+        return error
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "mlops_lab"):
+        raise error
+    found = f"the package {package!r} is not installed"
+    return LabError(found, remedy="make setup; mlops-lab doctor lists every missing package")
+
+
 def _guard(
     command: Callable[..., None],  # a command
 ) -> Callable[..., None]:  # the same, with errors told
@@ -44,7 +58,8 @@ def _guard(
     def guarded(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
-        except LabError as error:
+        except (LabError, ModuleNotFoundError) as raised:
+            error = _as_lab_error(raised)
             if options.get("as_json"):
                 facts = {"kind": type(error).__name__, **vars(error)}
                 _tell({"error": facts}, as_json=True)
@@ -67,9 +82,8 @@ def main() -> None:
 def doctor(as_json: bool) -> None:
     "Look at this machine and say what to mend."
     from mlops_lab.command_line.doctor import examine
-    from mlops_lab.foundation.settings import read_settings
 
-    findings = examine(read_settings())
+    findings = examine()
     _tell([vars(one) for one in findings] if as_json else "\n".join(map(str, findings)), as_json)
     if not all(finding.passed for finding in findings):
         sys.exit(1)
@@ -166,13 +180,9 @@ def run(pipeline: str, as_json: bool, **asked: Any) -> None:
     force = frozenset(plan.stage(name).name for name in asked["force"])
     more = {"force": force, "jobs": asked["jobs"] or settings.jobs}
     shown = make_progress(len(plan.stages), quiet=as_json)
-    if shown is None:
-        options = _make_options(plan, asked["parameters"], **more)
+    options = _make_options(plan, asked["parameters"], observer=shown, **more)
+    with shown or nullcontext():
         end = run_pipeline(plan, settings, options=options)
-    else:
-        options = _make_options(plan, asked["parameters"], observer=shown, **more)
-        with shown:
-            end = run_pipeline(plan, settings, options=options)
     told = close_run(end, settings, title=plan.title)
     _tell(told if as_json else "\n".join(closing_lines(told)), as_json)
     if not told["passed"]:
@@ -186,11 +196,13 @@ def run(pipeline: str, as_json: bool, **asked: Any) -> None:
 @_guard
 def status(name: str, every: bool, as_json: bool) -> None:
     "Say what the ledger holds about the latest run, or about RUN."
+    from mlops_lab.foundation.chain import ChainLog
     from mlops_lab.foundation.settings import read_settings
     from mlops_lab.foundation.workspace import open_workspace
     from mlops_lab.pipeline.history import find_run, read_history
 
     lab = open_workspace(read_settings())
+    ChainLog(lab.ledger).verify()
     runs = read_history(lab) if every else [find_run(lab, name)]
     if as_json:
         _tell([vars(one) for one in runs], as_json=True)

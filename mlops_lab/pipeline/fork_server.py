@@ -212,8 +212,9 @@ class ForkServer:
     ) -> None:
         "Hand one end of a connection to a server."
         try:
-            message = [json.dumps(request).encode()]
-            socket.send_fds(self._controls[server], message, [theirs.fileno()])
+            socket.send_fds(
+                self._controls[server], [json.dumps(request).encode()], [theirs.fileno()]
+            )
         except OSError as error:
             mine.close()
             found = f"the fork server is gone: {error.strerror}"

@@ -116,8 +116,7 @@ class _Run:
         self.notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
         self.parameters = _spread_parameters(pipeline, options.parameters, self.notebooks)
         self.closures = {name: find_closure(one) for name, one in self.notebooks.items()}
-        for spec in pipeline.stages:
-            _check_names(spec, options)
+        _check_names(pipeline, options)
         self.ledger = ChainLog(self.lab.ledger)
         self.name = _start_run(pipeline, self.lab, settings)
         self.folder = self.lab.run(self.name)
@@ -172,23 +171,21 @@ class _Run:
         write_json(self.folder / "ends" / f"{name}.json", vars(end))
         self.ends[name] = end
         if self.options.observer:
-            told = Progress(name, end.state, seconds=end.seconds, reason=end.reason)
-            self.options.observer(told)
+            self.options.observer(Progress(name, end.state, seconds=end.seconds, reason=end.reason))
 
-# %% ../../notebooks/50_pipeline/18_runner.ipynb #8acc17e8
+# %% ../../notebooks/50_pipeline/18_runner.ipynb #27a81c72
 def _check_names(
-    spec: StageSpec,  # a stage
+    pipeline: Pipeline,  # whose stages
     options: RunOptions,  # with probes and promises
 ) -> None:
     "Refuse lab state that nobody can look up."
-    for kind, names, known in (
-        ("state", spec.state, options.probes),
-        ("promise", spec.promises, options.promises),
-    ):
-        for name in names:
-            if name not in known:
+    known = {"state": options.probes, "promise": options.promises}
+    for spec in pipeline.stages:
+        asked = [("state", name) for name in spec.state]
+        for kind, name in [*asked, *(("promise", name) for name in spec.promises)]:
+            if name not in known[kind]:
                 found = f"stage {spec.name!r} depends on the {kind} {name!r}, which is not known"
-                raise PipelineProblem(found, close_matches(name, known))
+                raise PipelineProblem(found, close_matches(name, known[kind]))
 
 
 def _summarise(
