@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -212,9 +213,8 @@ class ForkServer:
     ) -> None:
         "Hand one end of a connection to a server."
         try:
-            socket.send_fds(
-                self._controls[server], [json.dumps(request).encode()], [theirs.fileno()]
-            )
+            message = [json.dumps(request).encode()]
+            socket.send_fds(self._controls[server], message, [theirs.fileno()])
         except OSError as error:
             mine.close()
             found = f"the fork server is gone: {error.strerror}"
@@ -239,10 +239,8 @@ def exchange(
 ) -> Iterator[dict[str, Any]]:  # what happens, until the fork ends
     "Have a fork run cells and hear what happens."
     with connection:
-        try:
+        with suppress(BrokenPipeError):  # refused unheard; the reason can still be read
             send_message(connection, request)
-        except BrokenPipeError:
-            request = {}  # refused before it was heard; the reason still waits to be read
         yield from receive_messages(connection)
 
 
