@@ -787,6 +787,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'mlops_lab/pipeline/board.py'),
                                           'mlops_lab.pipeline.board._box': ('50_pipeline/board.html#_box', 'mlops_lab/pipeline/board.py'),
                                           'mlops_lab.pipeline.board._edge': ('50_pipeline/board.html#_edge', 'mlops_lab/pipeline/board.py'),
+                                          'mlops_lab.pipeline.board.find_edges': ( '50_pipeline/board.html#find_edges',
+                                                                                   'mlops_lab/pipeline/board.py'),
                                           'mlops_lab.pipeline.board.place_stages': ( '50_pipeline/board.html#place_stages',
                                                                                      'mlops_lab/pipeline/board.py')},
             'mlops_lab.pipeline.board_widget': { 'mlops_lab.pipeline.board_widget.BoardWidget': ( '50_pipeline/board_widget.html#boardwidget',
