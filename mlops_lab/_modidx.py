@@ -1224,6 +1224,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'mlops_lab/pipeline/stage.py'),
                                           'mlops_lab.pipeline.stage._make_record': ( '50_pipeline/stage.html#_make_record',
                                                                                      'mlops_lab/pipeline/stage.py'),
+                                          'mlops_lab.pipeline.stage._make_room': ( '50_pipeline/stage.html#_make_room',
+                                                                                   'mlops_lab/pipeline/stage.py'),
                                           'mlops_lab.pipeline.stage.begin_stage': ( '50_pipeline/stage.html#begin_stage',
                                                                                     'mlops_lab/pipeline/stage.py'),
                                           'mlops_lab.pipeline.stage.dump_settings': ( '50_pipeline/stage.html#dump_settings',
