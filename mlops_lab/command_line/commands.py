@@ -25,6 +25,7 @@ from ..foundation.errors import LabError, PipelineProblem
 
 # %% ../../notebooks/95_command_line/08_commands.ipynb #3e864a3d
 _PIPELINES = "notebooks/pipelines"
+_FILE = click.Path(exists=True, dir_okay=False)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
 
 
@@ -161,7 +162,7 @@ def _make_options(
 # %% ../../notebooks/95_command_line/08_commands.ipynb #ae808375
 @main.command()
 @click.option("--pipeline", default="case_study", show_default=True, help="Which pipeline.")
-@click.option("--data", type=click.Path(), help="Your own CSV, TSV, JSON lines or Parquet file.")
+@click.option("--data", type=_FILE, help="Your own CSV, TSV, JSON lines or Parquet file.")
 @click.option("--text", help="Its column of texts.")
 @click.option("--label", help="Its column of labels.")
 @click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A stage parameter.")

@@ -47,7 +47,7 @@ def _complain(
     hint = error.expected
     if hint and not hint.startswith(("did you mean", "known:")):
         hint = f"expected {hint}"
-    advice = "; ".join(part for part in (hint, error.remedy) if part)
+    advice = "; ".join(part for part in (hint, error.remedy) if part).replace("?; ", "? ")
     return Finding(name, False, " ".join(error.found.split()), advice)
 
 # %% ../../notebooks/95_command_line/01_doctor.ipynb #fdeb82b8
