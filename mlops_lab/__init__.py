@@ -48,12 +48,15 @@ Modules:
 - `mlops_lab.monitoring.spread`: Measure how much a mean varies when texts of one author resemble each other.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
+- `mlops_lab.pipeline.cell_comparison`: Name the cells in which two executed notebooks differ, in code or in text output.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
+- `mlops_lab.pipeline.comparison`: Compare two runs stage by stage: code, parameters, outputs, metrics and digests.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
 - `mlops_lab.pipeline.engine_door`: Let Papermill know our engine without loading it.
 - `mlops_lab.pipeline.execution`: Say how a notebook is to be executed and how it ended.
 - `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
+- `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
 - `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
 - `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
 - `mlops_lab.pipeline.fork_server`: Give each stage a process of its own that has its imports already made.
