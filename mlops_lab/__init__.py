@@ -49,6 +49,7 @@ Modules:
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.cell_comparison`: Name the cells in which two executed notebooks differ, in code or in text output.
+- `mlops_lab.pipeline.close_up`: Show everything that is known about one run, or about one stage of it.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.comparison`: Compare two runs stage by stage: code, parameters, outputs, metrics and digests.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
@@ -64,8 +65,10 @@ Modules:
 - `mlops_lab.pipeline.kernel_run`: Run the cells of a notebook in a real kernel.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
+- `mlops_lab.pipeline.receipt`: Say on paper whether a run could be repeated, and where it first could not.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
 - `mlops_lab.pipeline.report`: Make one self-contained page about a run.
+- `mlops_lab.pipeline.reproduction`: Run a finished run again with an empty store and say whether it gives the same.
 - `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
 - `mlops_lab.pipeline.shell`: Run the cells of a notebook in this process and tell every output.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
