@@ -7,6 +7,7 @@ Modules:
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
 - `mlops_lab.command_line.jupyterlab`: Open JupyterLab on the landing notebook, with everything in place.
 - `mlops_lab.command_line.landing`: Show what is in this lab right now, and what to do next.
+- `mlops_lab.command_line.live_run`: Run a pipeline from a notebook and watch it on a board.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
@@ -47,6 +48,8 @@ Modules:
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
 - `mlops_lab.monitoring.spread`: Measure how much a mean varies when texts of one author resemble each other.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
+- `mlops_lab.pipeline.board`: Hold the state of a run as it happens, and draw it as a graph of stages.
+- `mlops_lab.pipeline.board_widget`: Show a board live in JupyterLab, with the details of a stage a click away.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.cell_comparison`: Name the cells in which two executed notebooks differ, in code or in text output.
 - `mlops_lab.pipeline.close_up`: Show everything that is known about one run, or about one stage of it.

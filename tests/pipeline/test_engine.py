@@ -1,6 +1,5 @@
 """How a notebook ends, told truthfully: the traps that were measured, one by one."""
 
-import os
 import subprocess
 import sys
 import threading
