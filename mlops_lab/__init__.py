@@ -4,10 +4,12 @@ Modules:
 
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
+- `mlops_lab.command_line.history_commands`: Offer at a terminal what the ledger and the run folders know.
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
 - `mlops_lab.command_line.jupyterlab`: Open JupyterLab on the landing notebook, with everything in place.
 - `mlops_lab.command_line.landing`: Show what is in this lab right now, and what to do next.
 - `mlops_lab.command_line.live_run`: Run a pipeline from a notebook and watch it on a board.
+- `mlops_lab.command_line.program`: Gather every command of the lab under the name `mlops-lab`.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.

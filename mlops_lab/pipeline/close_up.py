@@ -72,6 +72,7 @@ def run_lines(
 def describe_stage(
     lab: Workspace,  # with the run
     run: RunSummary,  # from the ledger
+    *,
     stage: str,  # name
 ) -> dict[str, Any]:  # as JSON can hold it
     "Gather what is known about a stage of a run."
@@ -123,7 +124,7 @@ def stage_lines(
     lines += ["", f"files in {told['folder']}", *(f"  {path}" for path in told["files"])]
     return [*lines, f"again: {told['reproduce']}"]
 
-
+# %% ../../notebooks/50_pipeline/35_close_up.ipynb #93e1f1fc
 def _section(
     title: str,  # of the part
     values: dict[str, Any],  # by name

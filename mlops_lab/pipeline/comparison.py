@@ -222,9 +222,10 @@ def _read_plan(
     declared = known.get("varying", {}).values()
     return names, {path: tuple(fields) for stage in declared for path, fields in stage.items()}
 
-
+# %% ../../notebooks/50_pipeline/32_comparison.ipynb #3bfad022
 def compare_stage(
     stage: str,  # name
+    *,
     old: Path,  # folder of the one run
     new: Path,  # folder of the other
 ) -> StageComparison:  # with every difference
@@ -247,5 +248,5 @@ def compare_runs(
 ) -> Comparison:  # stage by stage
     "Compare two runs."
     names = dict.fromkeys([*_read_plan(old)[0], *_read_plan(new)[0]])
-    stages = tuple(compare_stage(name, old, new) for name in names)
+    stages = tuple(compare_stage(name, old=old, new=new) for name in names)
     return Comparison(old.name, new.name, stages)

@@ -42,6 +42,7 @@ from ..tracking.decisions import bundle_place, list_versions
 def copy_registry(
     lab: Workspace,  # as it is
     copy: Workspace,  # as it was
+    *,
     before: str,  # time, ISO 8601
 ) -> int:  # decisions copied
     "Copy the registry as it was at a time."
@@ -123,10 +124,10 @@ def reproduce_run(
     old, clock = lab.run(run.run), time.perf_counter()
     copy = Workspace(lab.root / "reproductions" / f"{run.run}_{uuid4().hex[:4]}")
     asked = _read_asked(read_json(old / "run.json"), copy.root, project)
-    copy_registry(lab, copy, _began(run, old, stage))
+    copy_registry(lab, copy, before=_began(run, old, stage))
     if stage:
         new = _run_alone(old, stage, asked=asked, options=options)
-        found = Comparison(old.name, new.name, (compare_stage(stage, old, new),))
+        found = Comparison(old.name, new.name, (compare_stage(stage, old=old, new=new),))
     else:
         options = replace(options, parameters=asked.parameters)
         new = run_pipeline(asked.pipeline, asked.settings, options=options).folder
@@ -134,10 +135,10 @@ def reproduce_run(
     facts = {"at": datetime.now(UTC).isoformat(timespec="milliseconds")}
     facts |= {"seconds": round(time.perf_counter() - clock, 3), "commit_then": run.commit}
     facts |= {"environment": describe_environment(copy, new)}
-    receipt = make_receipt(found, (old, new), facts)
+    receipt = make_receipt(found, folders=(old, new), facts=facts)
     if found.equal:
         shutil.rmtree(copy.root)
-    return file_receipt(lab, old, receipt | {"kept": "" if found.equal else str(new)})
+    return file_receipt(lab, receipt | {"kept": "" if found.equal else str(new)})
 
 # %% ../../notebooks/50_pipeline/34_reproduction.ipynb #fa08f330
 def _began(

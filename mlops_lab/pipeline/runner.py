@@ -186,6 +186,7 @@ class _Run:
         self.ledger.append("stage", {k: facts[k] for k in facts if k not in _LONG})
         write_json(self.folder / "ends" / f"{name}.json", vars(end))
         self.ends[name] = end
+        (self.folder / "now" / f"{name}.json").unlink(missing_ok=True)
         if self.options.observer:
             told = Progress(name, end.state, seconds=end.seconds, reason=end.reason)
             self.options.observer(told)
