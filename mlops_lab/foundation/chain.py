@@ -105,16 +105,16 @@ class ChainLog:
         "All whole lines, oldest first; a torn last line is left out."
         return [entry for entry in map(_parse_line, _lines(self.path)) if entry]
 
+    def backwards(self) -> Iterator[Entry]:
+        "Whole lines, newest first, read only as far as asked."
+        return filter(None, map(_parse_line, _lines_backwards(self.path)))
+
     def last(
         self,
         kind: str | None = None,  # only entries of this kind, any if empty
     ) -> Entry | None:  # the newest such entry
         "The newest entry."
-        for line in _lines_backwards(self.path):
-            entry = _parse_line(line)
-            if entry and kind in (None, entry.kind):
-                return entry
-        return None
+        return next((entry for entry in self.backwards() if kind in (None, entry.kind)), None)
 
     def verify(self) -> int:
         "Check every line of the chain and count them."

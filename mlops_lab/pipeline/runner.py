@@ -76,17 +76,32 @@ def _describe_source(
     return {"commit": commit, "dirty": bool(changed)}
 
 
+def _describe_plan(
+    pipeline: Pipeline,  # what is run
+    settings: Settings,  # of the lab
+) -> dict[str, Any]:  # where it is defined, its stages, and what no rerun repeats
+    "Tell what it takes to run a pipeline again and compare."
+    path = pipeline.path.resolve()
+    inside = path.is_relative_to(settings.project)
+    place = path.relative_to(settings.project) if inside else path
+    varying = {spec.name: spec.varying for spec in pipeline.stages if spec.varying}
+    names = [spec.name for spec in pipeline.stages]
+    return {"definition": place.as_posix(), "stages": names, "varying": varying}
+
+# %% ../../notebooks/50_pipeline/18_runner.ipynb #34b60b25
 def _start_run(
     pipeline: Pipeline,  # what to run
     lab: Workspace,  # where
     settings: Settings,  # for the stages to read
+    parameters: dict[str, Any],  # as given
 ) -> str:  # name of the run
     "Make the folder of a run and tell the ledger."
     now = datetime.now(UTC)
     run = f"{now:%Y-%m-%d_%H-%M-%S}_{uuid4().hex[:4]}"
     facts = {"run": run, "pipeline": pipeline.name, "section": settings.section}
     facts |= _describe_source(settings.project) | {"process": os.getpid()}
-    write_json(lab.run(run) / "run.json", facts | {"settings": dump_settings(settings)})
+    given = {"settings": dump_settings(settings), "parameters": parameters}
+    write_json(lab.run(run) / "run.json", facts | given | _describe_plan(pipeline, settings))
     ChainLog(lab.ledger).append("run-started", facts)
     return run
 
@@ -118,7 +133,7 @@ class _Run:
         self.closures = {name: find_closure(one) for name, one in self.notebooks.items()}
         _check_names(pipeline, options)
         self.ledger = ChainLog(self.lab.ledger)
-        self.name = _start_run(pipeline, self.lab, settings)
+        self.name = _start_run(pipeline, self.lab, settings, options.parameters)
         self.folder = self.lab.run(self.name)
         self.ends: dict[str, StageEnd] = {}
         self.warm = WarmForks(pipeline, self.closures, logs=self.folder / "logs")
@@ -170,6 +185,7 @@ class _Run:
         self.ledger.append("stage", {k: facts[k] for k in facts if k not in _LONG})
         write_json(self.folder / "ends" / f"{name}.json", vars(end))
         self.ends[name] = end
+        (self.folder / "now" / f"{name}.json").unlink(missing_ok=True)
         if self.options.observer:
             self.options.observer(Progress(name, end.state, seconds=end.seconds, reason=end.reason))
 

@@ -13,7 +13,7 @@ import pytest
 from mlops_lab.foundation.records import digest_folder
 
 PROJECT = Path(__file__).parents[2]
-MAIN = "from mlops_lab.command_line.commands import main; main(prog_name='mlops-lab')"
+MAIN = "from mlops_lab.command_line.program import main; main(prog_name='mlops-lab')"
 DEFINITION = """pipeline: tiny
 title: Two stages
 stages:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from mlops_lab import __version__
 from mlops_lab.command_line import commands
-from mlops_lab.command_line.commands import main
+from mlops_lab.command_line.program import main
 from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import LabError
 from mlops_lab.foundation.records import read_json
@@ -54,7 +54,7 @@ def test_importing_the_package_loads_nothing_else():
 
 
 HELP = """
-from mlops_lab.command_line.commands import main
+from mlops_lab.command_line.program import main
 main({words}, standalone_mode=False)
 """
 
