@@ -106,8 +106,8 @@ class ChainLog:
         return [entry for entry in map(_parse_line, _lines(self.path)) if entry]
 
     def backwards(self) -> Iterator[Entry]:
-        "Whole lines, newest first, read only as far as asked."
-        return filter(None, map(_parse_line, _lines_backwards(self.path)))
+        "Lines, newest first, read and checked only as far as asked."
+        return _checked_backwards(self.path, self._head)
 
     def last(
         self,
@@ -152,8 +152,7 @@ def _lines_backwards(
     if not path.exists():
         return
     with open(path, "rb") as file:
-        position = file.seek(0, os.SEEK_END)
-        rest = b""
+        position, rest = _end_of_lines(path), b""
         while position > 0:
             step = min(block, position)
             position -= step
@@ -232,6 +231,23 @@ def _check_head(
             f"{_MEND}; nothing was written",
         )
 
+# %% ../../notebooks/10_foundation/05_chain.ipynb #f0bd7c0b
+def _verify_entry(
+    path: Path,  # log file
+    where: str,  # which line, for errors
+    line: bytes,  # the line
+) -> Entry:  # the entry, if it is as it was written
+    "Check that one line is as it was written."
+    entry = _parse_line(line)
+    body = {key: value for key, value in vars(entry).items() if key != "digest"} if entry else {}
+    if entry is None:
+        found = f"{where} of {path.name} is not an entry: {line[:60]!r}"
+    elif digest_json(body) != entry.digest:
+        found = f"{where} of {path.name} was changed: its digest does not match"
+    else:
+        return entry
+    raise RecordProblem(found, "an unbroken chain", _MEND)
+
 # %% ../../notebooks/10_foundation/05_chain.ipynb #15ffbdfc
 def _verify_line(
     path: Path,  # log file
@@ -240,14 +256,28 @@ def _verify_line(
     last: Entry | None,  # the entry before it
 ) -> Entry:  # the entry, if it is right
     "Check one line against the line before it."
-    entry = _parse_line(line)
-    body = {key: value for key, value in vars(entry).items() if key != "digest"} if entry else {}
-    if entry is None:
-        found = f"line {number} of {path.name} is not an entry: {line[:60]!r}"
-    elif digest_json(body) != entry.digest:
-        found = f"line {number} of {path.name} was changed: its digest does not match"
-    elif entry.number != number or entry.previous != (last.digest if last else _GENESIS):
+    entry = _verify_entry(path, f"line {number}", line)
+    if entry.number != number or entry.previous != (last.digest if last else _GENESIS):
         found = f"line {number} of {path.name} does not follow line {number - 1}"
-    else:
-        return entry
-    raise RecordProblem(found, "an unbroken chain", _MEND)
+        raise RecordProblem(found, "an unbroken chain", _MEND)
+    return entry
+
+# %% ../../notebooks/10_foundation/05_chain.ipynb #b75fae46
+def _checked_backwards(
+    path: Path,  # log file
+    head: Path,  # its head file
+) -> Iterator[Entry]:  # newest first
+    "Read from the end, and refuse the first line that breaks the chain."
+    later: Entry | None = None
+    for line in _lines_backwards(path):
+        where = f"line {later.number - 1}" if later else "the last line"
+        entry = _verify_entry(path, where, line)
+        if later is None:
+            _check_head(path, head, entry)
+        elif (entry.number, entry.digest) != (later.number - 1, later.previous):
+            found = f"line {later.number} of {path.name} does not follow {where}"
+            raise RecordProblem(found, "an unbroken chain", _MEND)
+        yield entry
+        later = entry
+    if later is None:
+        _check_head(path, head, None)
