@@ -40,8 +40,9 @@ class Entry:
         "Spell the entry as one line of JSON."
         return canonical_json(vars(self)) + b"\n"
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #26d8d375
+# %% ../../notebooks/10_foundation/05_chain.ipynb #37127835
 _GENESIS = ""
+_MEND = "restore the log from a copy, or move it and its .head file aside to begin a new one"
 
 
 def _make_entry(
@@ -104,16 +105,16 @@ class ChainLog:
         "All whole lines, oldest first; a torn last line is left out."
         return [entry for entry in map(_parse_line, _lines(self.path)) if entry]
 
+    def backwards(self) -> Iterator[Entry]:
+        "Whole lines, newest first, read only as far as asked."
+        return filter(None, map(_parse_line, _lines_backwards(self.path)))
+
     def last(
         self,
         kind: str | None = None,  # only entries of this kind, any if empty
     ) -> Entry | None:  # the newest such entry
         "The newest entry."
-        for line in _lines_backwards(self.path):
-            entry = _parse_line(line)
-            if entry and kind in (None, entry.kind):
-                return entry
-        return None
+        return next((entry for entry in self.backwards() if kind in (None, entry.kind)), None)
 
     def verify(self) -> int:
         "Check every line of the chain and count them."
@@ -208,7 +209,7 @@ def _mend_tail(
         raise RecordProblem(
             f"the last line of {path.name} is not an entry: {line[:60]!r}",
             "a line written by the lab",
-            f"keep a copy of {path.name} and restore the line; nothing was written",
+            f"{_MEND}; nothing was written",
         )
     return entry
 
@@ -228,7 +229,7 @@ def _check_head(
         raise RecordProblem(
             f"{path.name} ends at line {number}, but line {known['number']} had been written",
             "a log that only grows",
-            "restore the log from a copy; nothing was written",
+            f"{_MEND}; nothing was written",
         )
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #15ffbdfc
@@ -249,4 +250,4 @@ def _verify_line(
         found = f"line {number} of {path.name} does not follow line {number - 1}"
     else:
         return entry
-    raise RecordProblem(found, "an unbroken chain", "restore the log from a copy")
+    raise RecordProblem(found, "an unbroken chain", _MEND)

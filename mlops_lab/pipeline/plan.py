@@ -31,6 +31,7 @@ class StageSpec:
     outside: tuple[str, ...] = ()  # files it reads elsewhere, which may be absent
     state: tuple[str, ...] = ()  # names of lab state it depends on
     promises: tuple[str, ...] = ()  # names of lab state it leaves behind
+    varying: dict[str, tuple[str, ...]] = field(default_factory=dict)  # fields no rerun repeats
     timeout_s: float | None = None  # longest time it may take
     retries: int = 0  # times it is tried again
     after: tuple[str, ...] = ()  # stages it waits for, worked out from inputs
@@ -106,6 +107,7 @@ def load_located(
 _STAGE_KEYS = {
     "notebook": str, "parameters": Located, "matrix": Located, "inputs": list, "outputs": list,
     "outside": list, "state": list, "promises": list, "timeout_s": (int, float), "retries": int,
+    "varying": Located,
 }  # fmt: skip
 _PIPELINE_KEYS = {"pipeline": str, "title": str, "stages": Located}
 
@@ -194,7 +196,12 @@ def _fill_in(
     values = {
         key: _resolve(value, settings, here) for key, value in body.get("parameters", {}).items()
     }
-    return {**paths, "parameters": values | one}
+    varying = {path.format(**texts): names for path, names in body.get("varying", {}).items()}
+    for path, names in varying.items():
+        if not isinstance(names, list) or not any(_overlaps(path, own) for own in paths["outputs"]):
+            raise PipelineProblem(f"{here} lets {path} vary: {names!r}", "fields of an output")
+    named = {path: tuple(map(str, names)) for path, names in varying.items()}
+    return {**paths, "varying": named, "parameters": values | one}
 
 # %% ../../notebooks/50_pipeline/05_plan.ipynb #0a15b77d
 def _overlaps(

@@ -8,11 +8,13 @@ cell ran, its record is valid, and it read and wrote what it declared."""
 # %% auto #0
 __all__ = ['Progress', 'RunOptions', 'StageEnd', 'StageRun', 'finish_stage']
 
-# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #41b58542
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #bf307165
+import json
 import shutil
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,19 @@ def _refuse_undeclared(
             found = f"{what} {path}, which it does not declare"
             raise PipelineProblem(found, f"declared: {', '.join(allowed) or 'nothing'}")
 
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #032689f1
+def _write_now(
+    folder: Path,  # of a run
+    progress: Progress,  # one step of a running stage
+) -> None:
+    "Let other processes see where a stage is."
+    place = folder / "now" / f"{progress.stage}.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    facts = vars(progress) | {"at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    draft = place.with_suffix(".part")
+    draft.write_text(json.dumps(facts), encoding="utf-8")
+    draft.replace(place)
+
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #b2261fd9
 @dataclass(frozen=True)
 class StageRun:
@@ -140,7 +155,8 @@ class StageRun:
         self,
         progress: Progress,  # one step
     ) -> None:
-        "Tell the observer one step."
+        "Tell one step to the observer and to whoever watches the folder."
+        _write_now(self.folder, progress)
         if self.options.observer:
             self.options.observer(progress)
 
