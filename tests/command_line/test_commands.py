@@ -168,7 +168,7 @@ def test_an_error_is_told_to_people_and_to_machines(invoke, name):
 
 def read_history_of(invoke):
     """Runs in the ledger: a refused command must not add one."""
-    return json.loads(invoke("status", "--all", "--json").output)
+    return json.loads(invoke("runs", "--json").output)
 
 
 @pytest.mark.parametrize("words", [["run"], ["status"], ["explain", "make"], ["course"], ["serve"]])
@@ -277,7 +277,8 @@ def test_status_tells_the_latest_run_a_named_one_and_all(invoke, here):
     assert latest[0].startswith(names[1]) and "0 run, 2 from the store" in latest[0]
     assert [line.split()[:2] for line in latest[1:]] == [["make", "cached"], ["double", "cached"]]
     assert invoke("status", names[0]).stdout.startswith(names[0])
-    assert [line.split()[0] for line in invoke("status", "--all").stdout.splitlines()] == names
+    listed = json.loads(invoke("runs", "--json").stdout)
+    assert [one["run"] for one in listed] == names[::-1]
     told = json.loads(invoke("status", "--json").stdout)
     assert told[0]["run"] == names[1] and told[0]["stages"]["make"]["state"] == "cached"
 
@@ -351,7 +352,7 @@ def test_the_way_out_of_a_damaged_ledger_works(invoke, ledger):
     ledger.rename(ledger.with_name("old.jsonl"))
     ledger.with_name("ledger.jsonl.head").rename(ledger.with_name("old.jsonl.head"))
     assert run_tiny(invoke).exit_code == 0 and ChainLog(ledger).verify() == 4
-    assert len(invoke("status", "--all").stdout.splitlines()) == 1
+    assert len(json.loads(invoke("runs", "--json").stdout)) == 1
 
 
 # Serving, JupyterLab and the course
