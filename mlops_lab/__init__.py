@@ -4,9 +4,12 @@ Modules:
 
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
+- `mlops_lab.command_line.history_commands`: Offer at a terminal what the ledger and the run folders know.
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
 - `mlops_lab.command_line.jupyterlab`: Open JupyterLab on the landing notebook, with everything in place.
 - `mlops_lab.command_line.landing`: Show what is in this lab right now, and what to do next.
+- `mlops_lab.command_line.live_run`: Run a pipeline from a notebook and watch it on a board.
+- `mlops_lab.command_line.program`: Gather every command of the lab under the name `mlops-lab`.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
@@ -48,22 +51,31 @@ Modules:
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
 - `mlops_lab.monitoring.spread`: Measure how much a mean varies when texts of one author resemble each other.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
+- `mlops_lab.pipeline.board`: Hold the state of a run as it happens, and draw it as a graph of stages.
+- `mlops_lab.pipeline.board_widget`: Show a board live in JupyterLab, with the details of a stage a click away.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
+- `mlops_lab.pipeline.cell_comparison`: Name the cells in which two executed notebooks differ, in code or in text output.
+- `mlops_lab.pipeline.close_up`: Show everything that is known about one run, or about one stage of it.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
+- `mlops_lab.pipeline.comparison`: Compare two runs stage by stage: code, parameters, outputs, metrics and digests.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
 - `mlops_lab.pipeline.engine_door`: Let Papermill know our engine without loading it.
 - `mlops_lab.pipeline.execution`: Say how a notebook is to be executed and how it ended.
 - `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
+- `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
 - `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
 - `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
 - `mlops_lab.pipeline.fork_server`: Give each stage a process of its own that has its imports already made.
 - `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
+- `mlops_lab.pipeline.judgement`: Judge what a stage left in the folder of its run.
 - `mlops_lab.pipeline.kernel_run`: Run the cells of a notebook in a real kernel.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
+- `mlops_lab.pipeline.receipt`: Say on paper whether a run could be repeated, and where it first could not.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
 - `mlops_lab.pipeline.report`: Make one self-contained page about a run.
+- `mlops_lab.pipeline.reproduction`: Run a finished run again with an empty store and say whether it gives the same.
 - `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
 - `mlops_lab.pipeline.shell`: Run the cells of a notebook in this process and tell every output.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.

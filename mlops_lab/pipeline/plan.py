@@ -32,6 +32,7 @@ class StageSpec:
     outside: tuple[str, ...] = ()  # files it reads elsewhere, which may be absent
     state: tuple[str, ...] = ()  # names of lab state it depends on
     promises: tuple[str, ...] = ()  # names of lab state it leaves behind
+    varying: dict[str, tuple[str, ...]] = field(default_factory=dict)  # fields no rerun repeats
     timeout_s: float | None = None  # longest time it may take
     retries: int = 0  # times it is tried again
     retry_wait_s: float = 0.0  # wait before the first retry, doubled before each further one
@@ -66,10 +67,10 @@ class Pipeline:
 _STAGE_KEYS = {
     "notebook": str, "parameters": Located, "matrix": Located, "inputs": list, "outputs": list,
     "outside": list, "state": list, "promises": list, "timeout_s": (int, float), "retries": int,
-    "retry_wait_s": (int, float), "cell_timeout_s": (int, float), "memory_mb": (int, float),
-    "cores": int, "kernel": str,
+    "varying": Located, "retry_wait_s": (int, float), "cell_timeout_s": (int, float),
+    "memory_mb": (int, float), "cores": int, "kernel": str,
 }  # fmt: skip
-_LIMITS = tuple(_STAGE_KEYS)[-7:]  # how a stage is run, not what it computes
+_LIMITS = ("timeout_s", "retries", "retry_wait_s", "cell_timeout_s", "memory_mb", "cores", "kernel")
 _PIPELINE_KEYS = {"pipeline": str, "title": str, "stages": Located}
 
 # %% ../../notebooks/50_pipeline/05_plan.ipynb #bdad5d6e
@@ -153,7 +154,12 @@ def _fill_in(
     values = {
         key: _resolve(value, settings, here) for key, value in body.get("parameters", {}).items()
     }
-    return {**paths, "parameters": values | one}
+    varying = {path.format(**texts): names for path, names in body.get("varying", {}).items()}
+    for path, names in varying.items():
+        if not isinstance(names, list) or not any(_overlaps(path, own) for own in paths["outputs"]):
+            raise PipelineProblem(f"{here} lets {path} vary: {names!r}", "fields of an output")
+    named = {path: tuple(map(str, names)) for path, names in varying.items()}
+    return {**paths, "varying": named, "parameters": values | one}
 
 # %% ../../notebooks/50_pipeline/05_plan.ipynb #0a15b77d
 def _overlaps(
@@ -193,7 +199,7 @@ def _link(
         linked.append(replace(spec, after=tuple(after)))
     return linked
 
-# %% ../../notebooks/50_pipeline/05_plan.ipynb #bd56a9c3
+# %% ../../notebooks/50_pipeline/05_plan.ipynb #bfd36abf
 def _refuse_own_output(
     spec: StageSpec,  # a stage
     where: str,  # file name, for errors

@@ -9,8 +9,9 @@ our engine."""
 # %% auto #0
 __all__ = ['Stage', 'begin_stage', 'dump_settings', 'load_settings']
 
-# %% ../../notebooks/50_pipeline/03_stage.ipynb #71817cb7
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #158d88b9
 import json
+import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -130,6 +131,17 @@ def _inside(
     return place
 
 
+def _make_room(
+    place: Path,  # where an output will be written
+) -> None:
+    "Remove an older output, which the store may share, so that writing never changes it."
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+
+
 def _find_input(
     name: str,  # name of the stage
     folder: Path,  # run folder
@@ -145,7 +157,7 @@ def _find_input(
         )
     return place
 
-# %% ../../notebooks/50_pipeline/03_stage.ipynb #244ebdec
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #4c9ed89c
 def _find_output(
     stage: Stage,  # that writes
     path: str,  # relative path
@@ -155,7 +167,8 @@ def _find_output(
         found = f"stage {stage.name!r} would write to {path}, which it reads"
         raise PipelineProblem(found, "outputs that are not inputs", "write to a new path")
     place = _inside(stage.folder, path)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    if path not in stage._notes.outputs:
+        _make_room(place)
     return place
 
 # %% ../../notebooks/50_pipeline/03_stage.ipynb #3cc90618

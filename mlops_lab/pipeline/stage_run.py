@@ -8,21 +8,24 @@ cell ran, its record is valid, and it read and wrote what it declared."""
 # %% auto #0
 __all__ = ['Progress', 'RunOptions', 'StageEnd', 'StageRun', 'finish_stage']
 
-# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #41b58542
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #bf307165
+import json
 import shutil
+import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..foundation.errors import LabError, PipelineProblem
-from ..foundation.records import digest_folder
-from ..foundation.secrets import named_secrets
+from ..foundation.errors import LabError
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
 from .closure import Closure
 from .fork_server import ForkServer
+from .judgement import judge_stage, refuse_leaks
 from .notebook import StageNotebook
 from .plan import StageSpec
 from .record import StageRecord, read_record
@@ -84,44 +87,21 @@ def _remove(
     else:
         path.unlink(missing_ok=True)
 
-# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #e9c16145
-def _judge(
-    spec: StageSpec,  # the stage
-    folder: Path,  # run folder
-) -> StageRecord:  # its record, if all is right
-    "Check that a stage left its record and what it declared."
-    place = folder / "records" / f"{spec.name}.json"
-    if not place.exists():
-        raise PipelineProblem(
-            f"{spec.notebook.name} ended without a record for {spec.name!r}",
-            "stage.finish(...) in its last cell",
-        )
-    record = read_record(place)
-    for path in spec.outputs:
-        if not (folder / path).exists():
-            raise PipelineProblem(
-                f"stage {spec.name!r} did not write {path}", "each output declared"
-            )
-    for path, digest in record.outputs.items():
-        if not (folder / path).exists() or digest_folder(folder / path) != digest:
-            found = f"stage {spec.name!r} changed {path} after its record was written"
-            raise PipelineProblem(found, "stage.finish(...) as the last thing it does")
-    _refuse_undeclared(f"stage {spec.name!r} wrote", record.outputs, spec.outputs)
-    _refuse_undeclared(f"stage {spec.name!r} read", record.inputs, spec.inputs)
-    return record
-
-# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #6cdb4fd4
-def _refuse_undeclared(
-    what: str,  # which stage did what
-    paths: Iterable[str],  # that it noted
-    declared: Iterable[str],  # that its definition names
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #032689f1
+def _write_now(
+    folder: Path,  # of a run
+    progress: Progress,  # one step of a running stage
 ) -> None:
-    "Refuse a path that is not declared."
-    allowed = [path.rstrip("/") for path in declared]
-    for path in paths:
-        if not any(path.rstrip("/") == item or path.startswith(item + "/") for item in allowed):
-            found = f"{what} {path}, which it does not declare"
-            raise PipelineProblem(found, f"declared: {', '.join(allowed) or 'nothing'}")
+    "Let other processes see where a stage is."
+    place = folder / "now" / f"{progress.stage}.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    facts = vars(progress) | {"at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    draft = place.with_suffix(".part")
+    try:
+        draft.write_text(json.dumps(facts), encoding="utf-8")
+        draft.replace(place)
+    finally:
+        draft.unlink(missing_ok=True)
 
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #b2261fd9
 @dataclass(frozen=True)
@@ -146,7 +126,8 @@ class StageRun:
         self,
         progress: Progress,  # one step
     ) -> None:
-        "Tell the observer one step."
+        "Tell one step to the observer and to whoever watches the folder."
+        _write_now(self.folder, progress)
         if self.options.observer:
             self.options.observer(progress)
 
@@ -200,8 +181,8 @@ def _execute(
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
     try:
-        _refuse_leaks(run)
-        record = _judge(run.spec, folder) if outcome.passed else None
+        refuse_leaks(folder, [*run.notebook.cells, *map(repr, run.parameters.values())])
+        record = judge_stage(run.spec, folder) if outcome.passed else None
     except LabError as error:
         record, end = None, replace(end, state="failed", reason=str(error))
     if record is None:
@@ -234,21 +215,6 @@ def _clear(
     for path in (*run.spec.outputs, f"records/{run.spec.name}.json"):
         _remove(run.folder / path)
 
-# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #31a16cbc
-def _refuse_leaks(
-    run: StageRun,  # of a stage
-) -> None:
-    "Remove files of a run that hold a secret of the stage, and say so."
-    asked = named_secrets([*run.notebook.cells, *map(repr, run.parameters.values())])
-    files = run.folder.rglob("*") if asked.values else ()
-    leaks = {file: asked.find(file.read_bytes()) for file in files if file.is_file()}
-    leaks = {file: names for file, names in leaks.items() if names}
-    for file in leaks:
-        file.unlink()
-    for file, names in leaks.items():
-        found = f"{file.relative_to(run.folder)} held the secret {names[0]} and was removed"
-        raise PipelineProblem(found, "references such as env:NAME", "leave the value out")
-
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #178d513b
 def _attempt_often(
     run: StageRun,  # what to do
@@ -263,15 +229,29 @@ def _attempt_often(
             break
     return outcome
 
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #a7c30e55
+def _import_papermill() -> None:
+    "Import Papermill without an optional check of addresses that takes over a second."
+    absent = "rfc3987_syntax" not in sys.modules  # jsonschema does without it
+    if absent:
+        sys.modules["rfc3987_syntax"] = None
+    try:
+        import_module("papermill.execute")
+    finally:
+        if absent:
+            sys.modules.pop("rfc3987_syntax", None)
+
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #6bf76384
 def _attempt(
     run: StageRun,  # what to do
 ) -> Any:  # pipeline.execution.Outcome
     "Execute the notebook once."
+    own = run.spec.kernel == "own"
+    forks, server = (None, "") if own else run.forks()  # first: both import at the same time
+    _import_papermill()
     from mlops_lab.pipeline.engine import execute_stage
     from mlops_lab.pipeline.execution import Execution
 
-    forks, server = (None, "") if run.spec.kernel == "own" else run.forks()
     name, folder = run.spec.name, run.folder
     (folder / "logs").mkdir(exist_ok=True)
     execution = Execution(
