@@ -13,6 +13,7 @@ __all__ = ['main', 'doctor', 'run', 'explain', 'serve', 'lab', 'course']
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ..foundation.errors import LabError, PipelineProblem
 
 # %% ../../notebooks/95_command_line/08_commands.ipynb #3e864a3d
 _PIPELINES = "notebooks/pipelines"
+_FILE = click.Path(exists=True, dir_okay=False)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
 
 
@@ -35,6 +37,19 @@ def _tell(
     click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str) if as_json else value)
 
 
+def _as_lab_error(
+    error: LabError | ModuleNotFoundError,  # what went wrong
+) -> LabError:  # the same in the user's words
+    "Tell a missing package apart from a mistake of our own."
+    if isinstance(error, LabError):
+        return error
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "mlops_lab"):
+        raise error
+    found = f"the package {package!r} is not installed"
+    return LabError(found, remedy="make setup; mlops-lab doctor lists every missing package")
+
+
 def _guard(
     command: Callable[..., None],  # a command
 ) -> Callable[..., None]:  # the same, with errors told
@@ -44,7 +59,8 @@ def _guard(
     def guarded(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
-        except LabError as error:
+        except (LabError, ModuleNotFoundError) as raised:
+            error = _as_lab_error(raised)
             if options.get("as_json"):
                 facts = {"kind": type(error).__name__, **vars(error)}
                 _tell({"error": facts}, as_json=True)
@@ -67,9 +83,8 @@ def main() -> None:
 def doctor(as_json: bool) -> None:
     "Look at this machine and say what to mend."
     from mlops_lab.command_line.doctor import examine
-    from mlops_lab.foundation.settings import read_settings
 
-    findings = examine(read_settings())
+    findings = examine()
     _tell([vars(one) for one in findings] if as_json else "\n".join(map(str, findings)), as_json)
     if not all(finding.passed for finding in findings):
         sys.exit(1)
@@ -147,7 +162,7 @@ def _make_options(
 # %% ../../notebooks/95_command_line/08_commands.ipynb #ae808375
 @main.command()
 @click.option("--pipeline", default="case_study", show_default=True, help="Which pipeline.")
-@click.option("--data", type=click.Path(), help="Your own CSV, TSV, JSON lines or Parquet file.")
+@click.option("--data", type=_FILE, help="Your own CSV, TSV, JSON lines or Parquet file.")
 @click.option("--text", help="Its column of texts.")
 @click.option("--label", help="Its column of labels.")
 @click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A stage parameter.")
@@ -166,13 +181,9 @@ def run(pipeline: str, as_json: bool, **asked: Any) -> None:
     force = frozenset(plan.stage(name).name for name in asked["force"])
     more = {"force": force, "jobs": asked["jobs"] or settings.jobs}
     shown = make_progress(len(plan.stages), quiet=as_json)
-    if shown is None:
-        options = _make_options(plan, asked["parameters"], **more)
+    options = _make_options(plan, asked["parameters"], observer=shown, **more)
+    with shown or nullcontext():
         end = run_pipeline(plan, settings, options=options)
-    else:
-        options = _make_options(plan, asked["parameters"], observer=shown, **more)
-        with shown:
-            end = run_pipeline(plan, settings, options=options)
     told = close_run(end, settings, title=plan.title)
     _tell(told if as_json else "\n".join(closing_lines(told)), as_json)
     if not told["passed"]:

@@ -14,6 +14,7 @@ from typing import Any
 from ..foundation.settings import Settings
 from ..foundation.workspace import open_workspace
 from ..pipeline.history import find_run
+from ..pipeline.record import read_record
 from ..pipeline.report import write_report
 from ..pipeline.runner import RunEnd
 from ..tracking.registry import Registry
@@ -32,7 +33,18 @@ def close_run(
     known = {"number": champion.number, "digest": champion.digest} if champion else None
     facts = {"run": end.run, "state": end.state, "seconds": end.seconds, "folder": str(end.folder)}
     facts |= {"passed": end.state in ("done", "cached"), "report": str(report), "champion": known}
+    facts |= {"refusals": _read_refusals(end)}
     return facts | {"stages": [asdict(stage) for stage in end.stages]}
+
+
+def _read_refusals(
+    end: RunEnd,  # how the run ended
+) -> dict[str, str]:  # headline by stage
+    "Gather what stages said no to: a model, a promotion, a quiet window."
+    folder, passed = end.folder / "records", [one.stage for one in end.stages if one.passed]
+    records = {stage: read_record(folder / f"{stage}.json") for stage in passed}
+    judged = {stage: one for stage, one in records.items() if one.verdict}
+    return {stage: one.headline for stage, one in judged.items() if not one.verdict["passed"]}
 
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #5be1165b
 def closing_lines(
@@ -47,6 +59,7 @@ def closing_lines(
     champion = told["champion"]
     named = f"version {champion['number']} ({champion['digest'][7:19]})" if champion else "none"
     lines = [f"run {told['run']}: {told['state']} in {told['seconds']:.1f} s, {said}"]
+    lines += [f"{stage + ':':<9} {headline}" for stage, headline in told["refusals"].items()]
     lines += [f"champion: {named}", f"report:   {told['report']}"]
     failed = [one for one in stages if one["state"] not in ("done", "cached", "never run")]
     for stage in failed:

@@ -40,8 +40,9 @@ class Entry:
         "Spell the entry as one line of JSON."
         return canonical_json(vars(self)) + b"\n"
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #26d8d375
+# %% ../../notebooks/10_foundation/05_chain.ipynb #37127835
 _GENESIS = ""
+_MEND = "restore the log from a copy, or move it and its .head file aside to begin a new one"
 
 
 def _make_entry(
@@ -91,7 +92,7 @@ class ChainLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(self.path):
             last = _mend_tail(self.path)
-            _check_head(self.path, self._head, last)
+            _check_head(self.path, _read_head(self._head), last)
             entry = _make_entry(last, kind, data)
             with open(self.path, "ab") as file:
                 file.write(entry.as_line())
@@ -105,22 +106,34 @@ class ChainLog:
         return [entry for entry in map(_parse_line, _lines(self.path)) if entry]
 
     def backwards(self) -> Iterator[Entry]:
-        "Whole lines, newest first, read only as far as asked."
-        return filter(None, map(_parse_line, _lines_backwards(self.path)))
+        "Checked lines, newest first, read only as far as asked."
+        known, newer = _read_head(self._head), None
+        for line in _lines_backwards(self.path):
+            entry = _check_backwards(self.path, line, newer)
+            if newer is None:
+                _check_head(self.path, known, entry)
+            yield entry
+            newer = entry
+        if newer is None:
+            _check_head(self.path, known, None)
+        _check_follows(self.path, newer, None)
 
     def last(
         self,
         kind: str | None = None,  # only entries of this kind, any if empty
     ) -> Entry | None:  # the newest such entry
         "The newest entry."
-        return next((entry for entry in self.backwards() if kind in (None, entry.kind)), None)
+        entries = filter(None, map(_parse_line, _lines_backwards(self.path)))
+        return next((entry for entry in entries if kind in (None, entry.kind)), None)
 
     def verify(self) -> int:
         "Check every line of the chain and count them."
-        last: Entry | None = None
+        known, last = _read_head(self._head), None
         for number, line in enumerate(_lines(self.path), start=1):
-            last = _verify_line(self.path, number, line, last)
-        _check_head(self.path, self._head, last)
+            entry = _read_line(self.path, number, line)
+            _check_follows(self.path, entry, last)
+            last = entry
+        _check_head(self.path, known, last)
         return last.number if last else 0
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #c29d3f3b
@@ -152,12 +165,14 @@ def _lines_backwards(
         return
     with open(path, "rb") as file:
         position = file.seek(0, os.SEEK_END)
-        rest = b""
+        rest, torn = b"", True
         while position > 0:
             step = min(block, position)
             position -= step
             file.seek(position)
             parts = (file.read(step) + rest).split(b"\n")
+            if torn:  # what follows the last line feed is no line yet
+                torn, parts[-1] = len(parts) == 1, b""
             rest = parts[0]
             yield from (line for line in reversed(parts[1:]) if line)
         if rest:
@@ -208,45 +223,74 @@ def _mend_tail(
         raise RecordProblem(
             f"the last line of {path.name} is not an entry: {line[:60]!r}",
             "a line written by the lab",
-            f"keep a copy of {path.name} and restore the line; nothing was written",
+            f"{_MEND}; nothing was written",
         )
     return entry
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #75c8d56c
+# %% ../../notebooks/10_foundation/05_chain.ipynb #50bfb2d2
+def _read_head(
+    head: Path,  # head file, read before the log, which may grow meanwhile
+) -> dict:  # number and digest of the last line, as remembered
+    "Read what the head file remembers."
+    return read_json(head) if head.exists() else {"number": 0, "digest": ""}
+
+
 def _check_head(
     path: Path,  # log file
-    head: Path,  # its head file
+    known: dict,  # what its head file remembers
     last: Entry | None,  # the last entry of the log
 ) -> None:
     "Notice lines that were cut from the end."
-    if not head.exists():
-        return
-    known = read_json(head)
     number = last.number if last else 0
     lost = known["number"] > number
     if lost or (known["number"] == number and last and known["digest"] != last.digest):
         raise RecordProblem(
             f"{path.name} ends at line {number}, but line {known['number']} had been written",
             "a log that only grows",
-            "restore the log from a copy; nothing was written",
+            f"{_MEND}; nothing was written",
         )
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #15ffbdfc
-def _verify_line(
+# %% ../../notebooks/10_foundation/05_chain.ipynb #9cfd6724
+def _read_line(
     path: Path,  # log file
     number: int,  # line number, from 1
     line: bytes,  # the line
-    last: Entry | None,  # the entry before it
-) -> Entry:  # the entry, if it is right
-    "Check one line against the line before it."
+) -> Entry:  # the entry, if it is whole and unchanged
+    "Read one line and check its own digest."
     entry = _parse_line(line)
     body = {key: value for key, value in vars(entry).items() if key != "digest"} if entry else {}
     if entry is None:
         found = f"line {number} of {path.name} is not an entry: {line[:60]!r}"
     elif digest_json(body) != entry.digest:
         found = f"line {number} of {path.name} was changed: its digest does not match"
-    elif entry.number != number or entry.previous != (last.digest if last else _GENESIS):
+    elif entry.number != number:
         found = f"line {number} of {path.name} does not follow line {number - 1}"
     else:
         return entry
-    raise RecordProblem(found, "an unbroken chain", "restore the log from a copy")
+    raise RecordProblem(found, "an unbroken chain", _MEND)
+
+
+def _check_follows(
+    path: Path,  # log file
+    entry: Entry | None,  # an entry; none: nothing to check
+    last: Entry | None,  # the entry before it; none: it is the first
+) -> None:
+    "Check one entry against the entry before it."
+    before = (last.number, last.digest) if last else (0, _GENESIS)
+    if entry and (entry.number - 1, entry.previous) != before:
+        found = f"line {entry.number} of {path.name} does not follow line {entry.number - 1}"
+        raise RecordProblem(found, "an unbroken chain", _MEND)
+
+# %% ../../notebooks/10_foundation/05_chain.ipynb #6ff224ea
+def _check_backwards(
+    path: Path,  # log file
+    line: bytes,  # a line
+    newer: Entry | None,  # the entry behind it, none at the end
+) -> Entry:  # the entry, if it is right
+    "Check one line against the line behind it."
+    entry = _parse_line(line)
+    number = entry.number if entry else len(_lines(path))
+    number = newer.number - 1 if newer else number
+    entry = _read_line(path, number, line)
+    _check_follows(path, newer, entry)
+    return entry

@@ -176,3 +176,51 @@ def test_a_killed_writer_loses_no_line_it_acknowledged(tmp_path):
         acknowledged = int(([first] + rest)[-1])
         assert ChainLog(path).append("note", {}).number >= acknowledged + 1
     assert ChainLog(path).verify() > acknowledged
+
+
+def spoil(path, number, change):
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[number] = change(lines[number])
+    path.write_bytes(b"".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "words"),
+    [
+        (3, lambda line: line.replace(b'"n":3', b'"n":9'), "line 4 of .* was changed"),
+        (5, lambda line: line.replace(b'"n":5', b'"n":9'), "line 6 of .* was changed"),
+        (4, lambda line: b"", "line 5 of .* does not follow line 4"),
+        (4, lambda line: b"{}\n", "line 5 of .* is not an entry"),
+        (5, lambda line: b"{}\n", "line 6 of .* is not an entry"),
+        (0, lambda line: b"", "line 2 of .* does not follow line 1"),
+        (5, lambda line: b"", "ends at line 5, but line 6 had been written"),
+    ],
+)
+def test_reading_backwards_proves_what_it_reads(tmp_path, number, change, words):
+    log = ChainLog(tmp_path / "log.jsonl")
+    for n in range(6):
+        log.append("note", {"n": n})
+    assert list(log.backwards()) == log.read()[::-1]
+    spoil(log.path, number, change)
+    with pytest.raises(RecordProblem, match=words):
+        list(log.backwards())
+
+
+def test_reading_backwards_stops_before_old_damage(tmp_path):
+    log = ChainLog(tmp_path / "log.jsonl")
+    for n in range(6):
+        log.append("note", {"n": n})
+    spoil(log.path, 0, lambda line: b"junk\n")
+    newest = log.backwards()
+    assert [next(newest).data["n"] for _ in range(5)] == [5, 4, 3, 2, 1]
+    with pytest.raises(RecordProblem, match="line 1 of"):
+        next(newest)
+
+
+@pytest.mark.parametrize("torn", [b'{"number":3', b"x" * 70_000])
+def test_a_line_being_written_is_no_line_yet(tmp_path, torn):
+    log = ChainLog(tmp_path / "log.jsonl")
+    log.append("note", {"n": 1})
+    with open(log.path, "ab") as file:
+        file.write(torn)
+    assert [entry.data["n"] for entry in log.backwards()] == [1] and log.last().number == 1
