@@ -13,7 +13,7 @@ __all__ = ['main', 'doctor', 'run', 'explain', 'serve', 'lab', 'course']
 import json
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -230,7 +230,8 @@ def serve(port: int | None, bundle: str | None) -> None:
     settings = read_settings()
     address = f"http://{settings.host}:{port or settings.port}"
     click.echo(f"{address}  (demo page; API at /docs; stop with Ctrl-C)", err=True)
-    serve_here(settings, port=port, bundle=Path(bundle) if bundle else None)
+    with suppress(KeyboardInterrupt):  # the way this command is meant to end
+        serve_here(settings, port=port, bundle=Path(bundle) if bundle else None)
 
 
 @main.command()

@@ -107,33 +107,36 @@ class ChainLog:
 
     def backwards(self) -> Iterator[Entry]:
         "Checked lines, newest first, read only as far as asked."
-        known, newer = _read_head(self._head), None
+        head, newer = _read_head(self._head), None
         for line in _lines_backwards(self.path):
-            entry = _check_backwards(self.path, line, newer)
+            where = f"line {newer.number - 1}" if newer else "the last line"
+            entry = _check_line(self.path, where, line)
             if newer is None:
-                _check_head(self.path, known, entry)
+                _check_head(self.path, head, entry)
+            else:
+                _check_link(self.path, newer, entry)
             yield entry
             newer = entry
         if newer is None:
-            _check_head(self.path, known, None)
-        _check_follows(self.path, newer, None)
+            _check_head(self.path, head, None)
+        else:
+            _check_link(self.path, newer, None)
 
     def last(
         self,
         kind: str | None = None,  # only entries of this kind, any if empty
     ) -> Entry | None:  # the newest such entry
         "The newest entry."
-        entries = filter(None, map(_parse_line, _lines_backwards(self.path)))
-        return next((entry for entry in entries if kind in (None, entry.kind)), None)
+        return next((entry for entry in self.backwards() if kind in (None, entry.kind)), None)
 
     def verify(self) -> int:
         "Check every line of the chain and count them."
-        known, last = _read_head(self._head), None
+        head, last = _read_head(self._head), None  # the head first: it is never ahead of the log
         for number, line in enumerate(_lines(self.path), start=1):
-            entry = _read_line(self.path, number, line)
-            _check_follows(self.path, entry, last)
+            entry = _check_line(self.path, f"line {number}", line)
+            _check_link(self.path, entry, last)
             last = entry
-        _check_head(self.path, known, last)
+        _check_head(self.path, head, last)
         return last.number if last else 0
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #c29d3f3b
@@ -163,16 +166,13 @@ def _lines_backwards(
     "Read the finished lines of a log from its end."
     if not path.exists():
         return
+    position, rest = _end_of_lines(path), b""
     with open(path, "rb") as file:
-        position = file.seek(0, os.SEEK_END)
-        rest, torn = b"", True
         while position > 0:
             step = min(block, position)
             position -= step
             file.seek(position)
             parts = (file.read(step) + rest).split(b"\n")
-            if torn:  # what follows the last line feed is no line yet
-                torn, parts[-1] = len(parts) == 1, b""
             rest = parts[0]
             yield from (line for line in reversed(parts[1:]) if line)
         if rest:
@@ -218,79 +218,57 @@ def _mend_tail(
         return None
     _set_torn_line_aside(path)
     line = next(_lines_backwards(path), None)
-    entry = _parse_line(line) if line else None
-    if line and entry is None:
-        raise RecordProblem(
-            f"the last line of {path.name} is not an entry: {line[:60]!r}",
-            "a line written by the lab",
-            f"{_MEND}; nothing was written",
-        )
-    return entry
+    return _check_line(path, "the last line", line) if line else None
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #50bfb2d2
+# %% ../../notebooks/10_foundation/05_chain.ipynb #c4a930f6
 def _read_head(
-    head: Path,  # head file, read before the log, which may grow meanwhile
-) -> dict:  # number and digest of the last line, as remembered
-    "Read what the head file remembers."
-    return read_json(head) if head.exists() else {"number": 0, "digest": ""}
+    path: Path,  # head file
+) -> dict:  # number and digest of the last line, as it was remembered
+    "Read what the head remembers, nothing if there is no head."
+    return read_json(path) if path.exists() else {"number": 0, "digest": ""}
 
 
 def _check_head(
     path: Path,  # log file
-    known: dict,  # what its head file remembers
+    head: dict,  # what its head remembers
     last: Entry | None,  # the last entry of the log
 ) -> None:
     "Notice lines that were cut from the end."
     number = last.number if last else 0
-    lost = known["number"] > number
-    if lost or (known["number"] == number and last and known["digest"] != last.digest):
+    if head["number"] > number or (
+        head["number"] == number and last and head["digest"] != last.digest
+    ):
         raise RecordProblem(
-            f"{path.name} ends at line {number}, but line {known['number']} had been written",
+            f"{path.name} ends at line {number}, but line {head['number']} had been written",
             "a log that only grows",
             f"{_MEND}; nothing was written",
         )
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #9cfd6724
-def _read_line(
+# %% ../../notebooks/10_foundation/05_chain.ipynb #426d8c98
+def _check_line(
     path: Path,  # log file
-    number: int,  # line number, from 1
+    where: str,  # which line it is, for the error
     line: bytes,  # the line
-) -> Entry:  # the entry, if it is whole and unchanged
-    "Read one line and check its own digest."
+) -> Entry:  # the entry, if it is right
+    "Check that a line is an entry and that nobody changed it."
     entry = _parse_line(line)
     body = {key: value for key, value in vars(entry).items() if key != "digest"} if entry else {}
     if entry is None:
-        found = f"line {number} of {path.name} is not an entry: {line[:60]!r}"
+        found = f"{where} of {path.name} is not an entry: {line[:60]!r}"
     elif digest_json(body) != entry.digest:
-        found = f"line {number} of {path.name} was changed: its digest does not match"
-    elif entry.number != number:
-        found = f"line {number} of {path.name} does not follow line {number - 1}"
+        found = f"{where} of {path.name} was changed: its digest does not match"
     else:
         return entry
     raise RecordProblem(found, "an unbroken chain", _MEND)
 
 
-def _check_follows(
+def _check_link(
     path: Path,  # log file
-    entry: Entry | None,  # an entry; none: nothing to check
-    last: Entry | None,  # the entry before it; none: it is the first
+    entry: Entry,  # a line
+    before: Entry | None,  # the line before it, None if it is the first
 ) -> None:
-    "Check one entry against the entry before it."
-    before = (last.number, last.digest) if last else (0, _GENESIS)
-    if entry and (entry.number - 1, entry.previous) != before:
-        found = f"line {entry.number} of {path.name} does not follow line {entry.number - 1}"
+    "Check that a line follows the line before it."
+    number, digest = (before.number, before.digest) if before else (0, _GENESIS)
+    if (entry.number, entry.previous) != (number + 1, digest):
+        found = f"line {number + 1} of {path.name} does not follow line {number}"
         raise RecordProblem(found, "an unbroken chain", _MEND)
-
-# %% ../../notebooks/10_foundation/05_chain.ipynb #6ff224ea
-def _check_backwards(
-    path: Path,  # log file
-    line: bytes,  # a line
-    newer: Entry | None,  # the entry behind it, none at the end
-) -> Entry:  # the entry, if it is right
-    "Check one line against the line behind it."
-    entry = _parse_line(line)
-    number = entry.number if entry else len(_lines(path))
-    number = newer.number - 1 if newer else number
-    entry = _read_line(path, number, line)
-    _check_follows(path, newer, entry)
-    return entry

@@ -129,7 +129,7 @@ def _edge(
         path = f"M{x},{y} C{x},{y + 20} {to_x},{to_y - 20} {to_x},{to_y}"
     return f'<path d="{path}" fill="none" stroke="#9aa2ab" stroke-width="1.5"/>'
 
-
+# %% ../../notebooks/50_pipeline/23_board.ipynb #10539c0e
 def _box(
     step: Progress,  # latest step of a stage
     place: tuple[int, int],  # column and row

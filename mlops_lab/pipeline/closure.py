@@ -13,6 +13,7 @@ __all__ = ['digest_code', 'Closure', 'find_closure', 'package_versions', 'asset_
 
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #29bd6314
 import ast
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -152,13 +153,11 @@ def _find_module(
 ) -> _Module | None:  # the module, if it is a local one
     "Find a local module by name."
     for root in roots:
-        for path in (
-            root.joinpath(*name.split(".")).with_suffix(".py"),
-            root.joinpath(*name.split("."), "__init__.py"),
-        ):
-            if name and path.is_file():
-                stat = path.stat()
-                return _read_module(name, path, (stat.st_mtime_ns, stat.st_size))
+        place = os.path.join(root, *name.split("."))  # Path would take most of a run without work
+        for path in (f"{place}.py", os.path.join(place, "__init__.py")):
+            if name and os.path.isfile(path):
+                stat = os.stat(path)
+                return _read_module(name, Path(path), (stat.st_mtime_ns, stat.st_size))
     return None
 
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #ab9b9cc6
@@ -171,6 +170,7 @@ class Closure:
     modules: set[str] = field(default_factory=set)  # modules imported that are not local
     cells: dict[str, str] = field(default_factory=dict)  # digest of each cell
     assets: set[str] = field(default_factory=set)  # data files of packages that are named
+    _found: dict[str, _Module | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def packages(self) -> set[str]:
@@ -194,9 +194,15 @@ class Closure:
         self._reach_names(main, main.always.names)
         return self
 
+    def _find(self, name: str) -> _Module | None:
+        "Find a local module, once."
+        if name not in self._found:
+            self._found[name] = _find_module(self.roots, name)
+        return self._found[name]
+
     def _load(self, name: str) -> None:
         "Count what runs when a module is imported."
-        module = _find_module(self.roots, name)
+        module = self._find(name)
         if module is None:
             self.modules.add(name)
         elif f"{name}:import" not in self.definitions:
@@ -220,9 +226,9 @@ class Closure:
             self._reach_names(module, module.definitions[name].names)
         elif name in module.imports and name not in module.definitions:
             origin, attribute = module.imports[name]
-            whole = _find_module(self.roots, f"{origin}.{attribute}" if attribute else origin)
+            whole = self._find(f"{origin}.{attribute}" if attribute else origin)
             self._load(whole.name if whole else origin)
-            source = _find_module(self.roots, origin)
+            source = self._find(origin)
             if whole:
                 self._reach_names(whole, whole.definitions)
             elif source:

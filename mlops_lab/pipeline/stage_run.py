@@ -11,10 +11,12 @@ __all__ = ['Progress', 'RunOptions', 'StageEnd', 'StageRun', 'finish_stage']
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #bf307165
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -234,15 +236,28 @@ def _attempt_often(
             break
     return outcome
 
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #a7c30e55
+def _import_papermill() -> None:
+    "Import Papermill without an optional check of addresses that takes over a second."
+    absent = "rfc3987_syntax" not in sys.modules  # jsonschema does without it
+    if absent:
+        sys.modules["rfc3987_syntax"] = None
+    try:
+        import_module("papermill.execute")
+    finally:
+        if absent:
+            sys.modules.pop("rfc3987_syntax", None)
+
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #6bf76384
 def _attempt(
     run: StageRun,  # what to do
 ) -> Any:  # pipeline.execution.Outcome
     "Execute the notebook once."
+    forks, server = run.forks()  # first: it makes its imports while this process makes its own
+    _import_papermill()
     from mlops_lab.pipeline.engine import execute_stage
     from mlops_lab.pipeline.execution import Execution
 
-    forks, server = run.forks()
     name, folder = run.spec.name, run.folder
     (folder / "logs").mkdir(exist_ok=True)
     execution = Execution(

@@ -271,12 +271,14 @@ def test_a_failing_stage_ends_with_1_and_says_where(invoke, here):
     assert json.loads(machines.stdout)["passed"] is False
 
 
-def test_status_tells_the_latest_run_or_a_named_one(invoke, here):
+def test_status_tells_the_latest_run_a_named_one_and_all(invoke, here):
     names = [json.loads(run_tiny(invoke, "--json").stdout)["run"] for _ in range(2)]
     latest = invoke("status").stdout.splitlines()
     assert latest[0].startswith(names[1]) and "0 run, 2 from the store" in latest[0]
     assert [line.split()[:2] for line in latest[1:]] == [["make", "cached"], ["double", "cached"]]
     assert invoke("status", names[0]).stdout.startswith(names[0])
+    listed = json.loads(invoke("runs", "--json").stdout)
+    assert [one["run"] for one in listed] == names[::-1]
     told = json.loads(invoke("status", "--json").stdout)
     assert told[0]["run"] == names[1] and told[0]["stages"]["make"]["state"] == "cached"
 
