@@ -947,6 +947,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'mlops_lab/pipeline/comparison.py'),
                                                'mlops_lab.pipeline.comparison._cell_differences': ( '50_pipeline/comparison.html#_cell_differences',
                                                                                                     'mlops_lab/pipeline/comparison.py'),
+                                               'mlops_lab.pipeline.comparison._few': ( '50_pipeline/comparison.html#_few',
+                                                                                       'mlops_lab/pipeline/comparison.py'),
                                                'mlops_lab.pipeline.comparison._output_differences': ( '50_pipeline/comparison.html#_output_differences',
                                                                                                       'mlops_lab/pipeline/comparison.py'),
                                                'mlops_lab.pipeline.comparison._read_plan': ( '50_pipeline/comparison.html#_read_plan',

@@ -174,9 +174,8 @@ class _Run:
         "Stages that may start now."
         if self.options.cancel.is_set() or any(not end.passed for end in self.ends.values()):
             return []
-        known = running | set(self.ends)
-        waiting = [spec for spec in self.pipeline.stages if spec.name not in known]
-        return [spec for spec in waiting if set(spec.after) <= set(self.ends)]
+        rest = [spec for spec in self.pipeline.stages if spec.name not in running | set(self.ends)]
+        return [spec for spec in rest if set(spec.after) <= set(self.ends)]
 
     def _note(self, name: str, future: Future) -> None:
         "Note how a stage ended, in the ledger first."
