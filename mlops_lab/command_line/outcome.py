@@ -11,6 +11,7 @@ __all__ = ['close_run', 'closing_lines']
 from dataclasses import asdict
 from typing import Any
 
+from .mirroring import start_mirror
 from ..foundation.settings import Settings
 from ..foundation.workspace import open_workspace
 from ..pipeline.history import find_run
@@ -33,7 +34,7 @@ def close_run(
     known = {"number": champion.number, "digest": champion.digest} if champion else None
     facts = {"run": end.run, "state": end.state, "seconds": end.seconds, "folder": str(end.folder)}
     facts |= {"passed": end.state in ("done", "cached"), "report": str(report), "champion": known}
-    facts |= {"refusals": _read_refusals(end)}
+    facts |= {"refusals": _read_refusals(end), "warning": start_mirror(settings, end.run)}
     return facts | {"stages": [asdict(stage) for stage in end.stages]}
 
 
@@ -61,6 +62,7 @@ def closing_lines(
     lines = [f"run {told['run']}: {told['state']} in {told['seconds']:.1f} s, {said}"]
     lines += [f"{stage + ':':<9} {headline}" for stage, headline in told["refusals"].items()]
     lines += [f"champion: {named}", f"report:   {told['report']}"]
+    lines += [f"warning:  {told['warning']}"] if told.get("warning") else []
     failed = [one for one in stages if one["state"] not in ("done", "cached", "never run")]
     for stage in failed:
         cell = f" in code cell {stage['cell']}" if stage["cell"] else ""
