@@ -229,8 +229,8 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     from mlops_lab.pipeline.shell import CellShell
 
-    CellShell.instance()
-    _serve(control, sys.argv[2:])
+    with CellShell.instance().builtin_trap:  # what is imported shall see a notebook's shell
+        _serve(control, sys.argv[2:])
 
 # %% ../../notebooks/50_pipeline/11_fork_server.ipynb #b0eeab9a
 def exchange(
