@@ -130,7 +130,8 @@ class _Run:
         self.lab = open_workspace(settings).create()
         self.notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
         self.parameters = spread_parameters(pipeline, options.parameters, self.notebooks)
-        self.closures = {name: find_closure(one) for name, one in self.notebooks.items()}
+        found: dict = {}
+        self.closures = {name: find_closure(one, found) for name, one in self.notebooks.items()}
         _check_names(pipeline, options)
         self.ledger = ChainLog(self.lab.ledger)
         self.name = _start_run(pipeline, self.lab, settings, options.parameters)
