@@ -31,7 +31,12 @@ def close_run(
     champion = Registry(lab).champion()
     known = {"number": champion.number, "digest": champion.digest} if champion else None
     facts = {"run": end.run, "state": end.state, "seconds": end.seconds, "folder": str(end.folder)}
-    facts |= {"passed": end.state in ("done", "cached"), "report": str(report), "champion": known}
+    facts |= {
+        "partial": end.partial,
+        "passed": end.state in ("done", "cached"),
+        "report": str(report),
+        "champion": known,
+    }
     return facts | {"stages": [asdict(stage) for stage in end.stages]}
 
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #5be1165b
@@ -44,6 +49,8 @@ def closing_lines(
     said = f"{cached} of {len(stages)} stages from the store"
     if told["state"] == "cached":
         said = "every stage from the store, nothing ran"
+    unasked = sum(stage["reason"] == "not selected" for stage in stages)
+    said += f"; {unasked} were not selected" if unasked else ""
     champion = told["champion"]
     named = f"version {champion['number']} ({champion['digest'][7:19]})" if champion else "none"
     lines = [f"run {told['run']}: {told['state']} in {told['seconds']:.1f} s, {said}"]

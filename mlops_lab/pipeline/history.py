@@ -66,7 +66,8 @@ def _summarise(
 ) -> RunSummary:  # one run
     "Put together what the ledger says about a run."
     state = end["state"] if end else "running" if _is_alive(facts.get("process")) else "interrupted"
-    commit = (facts.get("commit") or "")[:8] + ("+" if facts.get("dirty") else "")
+    dirty = {**facts, **(end or {})}.get("dirty")
+    commit = (facts.get("commit") or "")[:8] + ("+" if dirty else "")
     seconds = end["seconds"] if end else 0.0
     return RunSummary(facts["run"], facts["pipeline"], facts["at"], state, seconds, commit, stages)
 

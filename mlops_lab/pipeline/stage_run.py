@@ -45,9 +45,13 @@ class RunOptions:
 
     parameters: dict[str, Any] = field(default_factory=dict)  # by name, or by stage.name
     force: frozenset[str] = frozenset()  # stages that run even if cached
+    stages: frozenset[str] | None = None  # stages that take part, all if nothing
+    stored: frozenset[str] = frozenset()  # stages that may only come from the store
     jobs: int = 2  # stages that may run at once
     warm: bool = True  # whether stages are forks of a process with their imports made
     observer: Callable[[Progress], None] | None = None  # told every step
+    busy: str = "wait"  # if this pipeline is running here already: wait or refuse
+    on_wait: Callable[[str], None] | None = None  # told whom the run waits for
     cancel: threading.Event = field(default_factory=threading.Event)  # set it to stop
     probes: dict[str, Callable[[Path, Workspace], str]] = field(default_factory=dict)  # lab state
     promises: dict[str, Callable[[Path, Workspace], bool]] = field(default_factory=dict)  # kept?
@@ -155,6 +159,8 @@ def finish_stage(
     parts = key_parts(spec, run.closure, **asked)
     key = make_key(parts)
     result = None if spec.name in options.force else run.store.find(key)
+    if result is None and spec.name in options.stored:
+        return StageEnd(spec.name, "never run", key=key, reason="its result is not in the store")
     if result is None:
         return _execute(run, key, parts=parts, why=_why(run, parts))
     run.store.restore(result, run.folder)
