@@ -60,7 +60,9 @@ Modules:
 - `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
 - `mlops_lab.pipeline.kernel_run`: Run the cells of a notebook in a real kernel.
 - `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
+- `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
+- `mlops_lab.pipeline.packages`: Name the versions and the data files that code depends on.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
 - `mlops_lab.pipeline.profile`: Give a pipeline other parameter values by one name.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.

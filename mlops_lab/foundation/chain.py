@@ -15,7 +15,7 @@ __all__ = ['Entry', 'ChainLog']
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,18 +87,30 @@ class ChainLog:
         data: dict,  # the facts
     ) -> Entry:  # the line as written
         "Add one line; when this returns, it is on disk."
-        canonical_json(data)
+        return self.extend([(kind, data)])[0]
+
+    def extend(
+        self,
+        items: Iterable[tuple[str, dict]],  # kind and facts of each line
+    ) -> list[Entry]:  # the lines as written
+        "Add lines in one turn; when this returns, they are on disk."
+        given = list(items)
+        canonical_json([data for _, data in given])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(self.path):
             last = _mend_tail(self.path)
             _check_head(self.path, self._head, last)
-            entry = _make_entry(last, kind, data)
-            with open(self.path, "ab") as file:
-                file.write(entry.as_line())
-                file.flush()
-                os.fsync(file.fileno())
-            write_json(self._head, {"number": entry.number, "digest": entry.digest})
-        return entry
+            entries = []
+            for kind, data in given:
+                last = _make_entry(last, kind, data)
+                entries.append(last)
+            if entries:
+                with open(self.path, "ab") as file:
+                    file.write(b"".join(entry.as_line() for entry in entries))
+                    file.flush()
+                    os.fsync(file.fileno())
+                write_json(self._head, {"number": last.number, "digest": last.digest})
+        return entries
 
     def read(self) -> list[Entry]:
         "All whole lines, oldest first; a torn last line is left out."

@@ -86,6 +86,11 @@ class Workspace:
         "Folder of one run."
         return self.runs / run_id
 
+    @property
+    def memory(self) -> Path:
+        "What was worked out from files that did not change since."
+        return self.root / "memory.json"
+
     def lock(
         self,
         pipeline: str,  # name of a pipeline

@@ -49,7 +49,8 @@ def load_located(
     import yaml
 
     try:
-        tree = yaml.compose(path.read_text(encoding="utf-8"))
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where there is one
+        tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=loader)
     except FileNotFoundError as error:
         raise PipelineProblem(f"{path} does not exist", "a pipeline.yaml") from error
     except yaml.MarkedYAMLError as error:

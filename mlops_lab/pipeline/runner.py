@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ..foundation.chain import ChainLog
@@ -26,14 +26,17 @@ from ..foundation.records import write_json
 from ..foundation.settings import Settings
 from ..foundation.workspace import Workspace, open_workspace
 from .closure import Closure, find_closure
-from .fork_server import ForkServer
+from .memory import Memory
 from .notebook import StageNotebook, check_parameters, read_notebook
 from .plan import Pipeline, StageSpec
 from .run_lock import hold_lock
 from .source import SourceWatch, read_commit
 from .stage import dump_settings
 from .stage_run import Progress, RunOptions, StageEnd, StageRun, finish_stage
-from .warm_forks import WarmForks
+from .warm_forks import WarmForks, forget_bytecode
+
+if TYPE_CHECKING:
+    from mlops_lab.pipeline.fork_server import ForkServer
 
 # %% ../../notebooks/50_pipeline/18_runner.ipynb #82930cf5
 @dataclass(frozen=True)
@@ -99,13 +102,15 @@ def _check_names(
 def _prepare(
     pipeline: Pipeline,  # whose stages
     options: RunOptions,  # with parameters, probes and promises
+    *,
+    memory: Memory,  # of closures
 ) -> _Prepared:  # checked
     "Read every notebook, and refuse what can be refused."
     notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
     parameters = _spread_parameters(pipeline, options.parameters, notebooks)
     for spec in pipeline.stages:
         _check_names(spec, options)
-    closures = {name: find_closure(one) for name, one in notebooks.items()}
+    closures = {name: find_closure(one, memory) for name, one in notebooks.items()}
     return _Prepared(notebooks, parameters, closures)
 
 # %% ../../notebooks/50_pipeline/18_runner.ipynb #387d401a
@@ -146,11 +151,13 @@ class _Run:
     def __init__(self, pipeline: Pipeline, settings: Settings, options: RunOptions) -> None:
         self.pipeline, self.settings, self.options = pipeline, settings, options
         self.lab = open_workspace(settings).create()
-        self.known = _prepare(pipeline, options)
+        self.memory = Memory(self.lab.memory)
+        self.known = _prepare(pipeline, options, memory=self.memory)
         every = {spec.name for spec in pipeline.stages}
         self.unasked = every - (every if options.stages is None else options.stages)
         self.ledger = ChainLog(self.lab.ledger)
         self.ends: dict[str, StageEnd] = {}
+        self.unwritten: list[tuple[str, dict[str, Any]]] = []
         self.source = SourceWatch(settings.project)
 
     def start(self) -> None:
@@ -161,14 +168,9 @@ class _Run:
 
     def stage(self, spec: StageSpec) -> StageRun:
         "One stage of this run."
-        forks = partial(self._find_forks, spec.name)
+        forks = partial(_find_forks, self, spec.name)
         known = self.known.of(spec.name)
-        return StageRun(spec, *known, self.folder, self.lab, self.options, forks)
-
-    def _find_forks(self, stage: str) -> tuple[ForkServer | None, str]:
-        "Find a warm process, and look at the source, as something really runs."
-        self.source.look()
-        return self.warm.find(stage) if self.options.warm else (None, "")
+        return StageRun(spec, *known, self.folder, self.lab, self.options, forks, self.memory)
 
     def execute(self) -> None:
         "Run every stage whose turn comes."
@@ -200,12 +202,25 @@ class _Run:
         "Note how a stage ended, in the ledger first."
         end = _read_end(name, future)
         facts = vars(end) | {"run": self.name, "seconds": round(end.seconds, 3)}
-        self.ledger.append("stage", {k: facts[k] for k in facts if k not in _LONG})
-        write_json(self.folder / "ends" / f"{name}.json", vars(end))
+        self.unwritten.append(("stage", {k: facts[k] for k in facts if k not in _LONG}))
+        if end.state != "cached":
+            self.ledger.extend(self.unwritten)
+            self.unwritten.clear()
+            write_json(self.folder / "ends" / f"{name}.json", vars(end))
         self.ends[name] = end
         if self.options.observer:
             told = Progress(name, end.state, seconds=end.seconds, reason=end.reason)
             self.options.observer(told)
+
+# %% ../../notebooks/50_pipeline/18_runner.ipynb #8f4784cc
+def _find_forks(
+    run: _Run,  # in which a stage really runs
+    stage: str,  # its name
+) -> "tuple[ForkServer | None, str]":  # a warm process, if there is one
+    "Find a warm process, and look at what it will run."
+    run.source.look()
+    forget_bytecode(run.known.closures[stage].known.get("helpers", ()))
+    return run.warm.find(stage) if run.options.warm else (None, "")
 
 # %% ../../notebooks/50_pipeline/18_runner.ipynb #8752fe24
 def _summarise(
@@ -232,12 +247,14 @@ def _conclude(
         reason = "not selected" if name in run.unasked else ""
         run.ends[name] = StageEnd(name, "never run", reason=reason)
         facts = {"run": run.name, "stage": name, "state": "never run", "reason": reason}
-        run.ledger.append("stage", facts)
+        run.unwritten.append(("stage", facts))
     asked = {name: end for name, end in run.ends.items() if name not in run.unasked}
     state, seconds = _summarise(asked), (datetime.now(UTC) - started).total_seconds()
     facts = {"run": run.name, "state": state, "seconds": round(seconds, 3)}
     facts |= {"not_selected": len(run.unasked)} if run.unasked else {}
-    run.ledger.append("run-finished", facts | run.source.facts())
+    run.unwritten.append(("run-finished", facts | run.source.facts()))
+    run.ledger.extend(run.unwritten)
+    run.memory.save()
     ends = tuple(run.ends[spec.name] for spec in run.pipeline.stages)
     return RunEnd(run.name, run.folder, state, seconds, ends, bool(run.unasked))
 

@@ -14,17 +14,20 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..foundation.errors import LabError, PipelineProblem
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
 from .closure import Closure
-from .fork_server import ForkServer
+from .memory import Memory
 from .notebook import StageNotebook
 from .plan import StageSpec
 from .record import StageRecord, read_record
 from .store import Result, Store
+
+if TYPE_CHECKING:
+    from mlops_lab.pipeline.fork_server import ForkServer
 
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #e233fc55
 @dataclass(frozen=True)
@@ -133,12 +136,13 @@ class StageRun:
     folder: Path  # of the run
     lab: Workspace  # the lab it runs in
     options: RunOptions  # of the run
-    forks: Callable[[], tuple[ForkServer | None, str]] = lambda: (None, "")  # warm processes
+    forks: Callable[[], "tuple[ForkServer | None, str]"] = lambda: (None, "")  # warm processes
+    memory: Memory = field(default_factory=Memory)  # of digests
 
     @property
     def store(self) -> Store:
         "Where results are kept."
-        return Store(self.lab.store)
+        return Store(self.lab.store, self.memory)
 
     def tell(
         self,
@@ -156,7 +160,7 @@ def finish_stage(
     options, spec = run.options, run.spec
     state = {name: options.probes[name](run.folder, run.lab) for name in spec.state}
     asked = {"parameters": run.parameters, "folder": run.folder, "state": state}
-    parts = key_parts(spec, run.closure, **asked)
+    parts = key_parts(spec, run.closure, memory=run.memory, **asked)
     key = make_key(parts)
     result = None if spec.name in options.force else run.store.find(key)
     if result is None and spec.name in options.stored:
