@@ -169,26 +169,34 @@ def _lesson_rows(
     links = tuple(Link(path.name, path) for path in sorted(folder.glob("lab*.ipynb")))
     return (HomeRow("✎", texts["lessons" if links else "no_lessons"], links),)
 
-# %% ../../notebooks/95_command_line/03_landing.ipynb #258982e1
+# %% ../../notebooks/95_command_line/03_landing.ipynb #8ce431a6
+def _damage_row(
+    error: Exception,  # met while reading a log
+    texts: dict[str, str],  # texts of the landing page
+) -> HomeRow:  # one line
+    "Tell that a log cannot be read, and why."
+    return HomeRow("✘", texts["damaged"].format(reason=getattr(error, "found", error)))
+
+
 def show_home(
     settings: Settings | None = None,  # of the lab, read from here if empty
 ) -> Home:  # shows itself
     "Read the lab and show where it stands."
     settings = settings or read_settings()
     lab, texts = open_workspace(settings), read_texts("landing", settings.language)
-    problems: tuple[HomeRow, ...] = ()
     runs: list[RunSummary] = []
     try:
-        runs, champion = read_history(lab), _champion_row(lab, texts)
-    except (LabError, OSError, KeyError) as error:  # a log the lab cannot read: told, not hidden
-        problems, champion = (
-            (HomeRow("✘", texts["damaged"].format(reason=getattr(error, "found", error))),),
-            None,
-        )
-    shown = tuple(_run_row(run, lab, texts) for run in reversed(runs[-_SHOWN_RUNS:]))
+        runs = read_history(lab, _SHOWN_RUNS)
+        shown = tuple(_run_row(run, lab, texts) for run in reversed(runs))
+    except (LabError, OSError, KeyError) as error:
+        shown = (_damage_row(error, texts),)
+    try:
+        champion = _champion_row(lab, texts)
+    except (LabError, OSError, KeyError) as error:
+        champion = _damage_row(error, texts)
     sections = (
-        (texts["runs"], problems + shown or (HomeRow("○", texts["no_runs"]),)),
-        *([(texts["champion"], (champion,))] if champion else []),
+        (texts["runs"], shown or (HomeRow("○", texts["no_runs"]),)),
+        (texts["champion"], (champion,)),
         (texts["course"], _lesson_rows(settings.project / "work", texts)),
     )
     return Home(sections, _next_commands(runs, texts), texts)

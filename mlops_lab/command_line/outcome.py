@@ -12,8 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .mirroring import start_mirror
 from ..foundation.settings import Settings
 from ..foundation.workspace import Workspace, open_workspace
+from ..pipeline.record import read_record
 from ..pipeline.runner import RunEnd
 
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #be2faf8b
@@ -63,7 +65,18 @@ def close_run(
         "report": str(report),
         "champion": known,
     }
+    facts |= {"refusals": _read_refusals(end), "warning": start_mirror(settings, end.run)}
     return facts | {"stages": [asdict(stage) for stage in end.stages]}
+
+
+def _read_refusals(
+    end: RunEnd,  # how the run ended
+) -> dict[str, str]:  # headline by stage
+    "Gather what stages said no to: a model, a promotion, a quiet window."
+    folder, passed = end.folder / "records", [one.stage for one in end.stages if one.passed]
+    records = {stage: read_record(folder / f"{stage}.json") for stage in passed}
+    judged = {stage: one for stage, one in records.items() if one.verdict}
+    return {stage: one.headline for stage, one in judged.items() if not one.verdict["passed"]}
 
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #5be1165b
 def closing_lines(
@@ -80,7 +93,9 @@ def closing_lines(
     champion = told["champion"]
     named = f"version {champion['number']} ({champion['digest'][7:19]})" if champion else "none"
     lines = [f"run {told['run']}: {told['state']} in {told['seconds']:.1f} s, {said}"]
+    lines += [f"{stage + ':':<9} {headline}" for stage, headline in told["refusals"].items()]
     lines += [f"champion: {named}", f"report:   {told['report']}"]
+    lines += [f"warning:  {told['warning']}"] if told.get("warning") else []
     failed = [one for one in stages if one["state"] not in ("done", "cached", "never run")]
     for stage in failed:
         cell = f" in code cell {stage['cell']}" if stage["cell"] else ""

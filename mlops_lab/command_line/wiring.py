@@ -49,19 +49,28 @@ def is_registered(
 
 
 def is_tracked(
-    folder: Path,  # run folder, not looked at
+    folder: Path,  # run folder, with the settings of the run
     lab: Workspace,  # with the tracking store
 ) -> bool:  # whether there is a tracking store
     "Tell whether the tracking store is still in the lab."
-    return lab.tracking_database.is_file()
+    return lab.tracking_database.is_file() or _is_elsewhere(folder, "tracking_address")
 
 
 def is_scored(
-    folder: Path,  # run folder, not looked at
+    folder: Path,  # run folder, with the settings of the run
     lab: Workspace,  # with the score store
 ) -> bool:  # whether there is a score store
     "Tell whether the score store is still in the lab."
-    return lab.score_store.is_file()
+    return lab.score_store.is_file() or _is_elsewhere(folder, "score_store_address")
+
+
+def _is_elsewhere(
+    folder: Path,  # run folder, with the settings of the run
+    setting: str,  # that names an address, empty for a file in the lab
+) -> bool:  # whether a server keeps it, which is trusted to
+    "Tell whether a store is kept by a server."
+    place = folder / "run.json"
+    return place.is_file() and bool(read_json(place)["settings"].get(setting))
 
 # %% ../../notebooks/95_command_line/02_wiring.ipynb #21dd4047
 def make_probes() -> dict[str, Callable[[Path, Workspace], str]]:

@@ -81,9 +81,8 @@ def _check_path(
         )
     if not path.is_file():
         neighbours = [item.name for item in path.parent.glob(f"*{path.suffix}")]
-        raise DataProblem(
-            f"there is no file {path}", "the path of a table", close_matches(path.name, neighbours)
-        )
+        near = close_matches(path.name, neighbours) if neighbours else ""
+        raise DataProblem(f"there is no file {path}", "the path of a table", near)
     if path.stat().st_size == 0:
         raise DataProblem(f"{path.name} is empty", "a header and rows")
 

@@ -40,8 +40,9 @@ class Entry:
         "Spell the entry as one line of JSON."
         return canonical_json(vars(self)) + b"\n"
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #26d8d375
+# %% ../../notebooks/10_foundation/05_chain.ipynb #37127835
 _GENESIS = ""
+_MEND = "restore the log from a copy, or move it and its .head file aside to begin a new one"
 
 
 def _make_entry(
@@ -69,6 +70,33 @@ def _parse_line(
         return Entry(**value) if isinstance(value["number"], int) else None
     except (ValueError, TypeError, KeyError):
         return None
+
+# %% ../../notebooks/10_foundation/05_chain.ipynb #6172dcc5
+def _chain_up(
+    last: Entry | None,  # the line before
+    items: list[tuple[str, dict]],  # kind and facts of each line
+) -> list[Entry]:  # the next lines
+    "Chain several entries to the last one."
+    entries = []
+    for kind, data in items:
+        last = _make_entry(last, kind, data)
+        entries.append(last)
+    return entries
+
+
+def _write_entries(
+    path: Path,  # log file, locked by the caller
+    head: Path,  # its head file
+    entries: list[Entry],  # the next lines
+) -> list[Entry]:  # the same, now on disk
+    "Write lines in one go, and remember the last."
+    if entries:
+        with open(path, "ab") as file:
+            file.write(b"".join(entry.as_line() for entry in entries))
+            file.flush()
+            os.fsync(file.fileno())
+        write_json(head, {"number": entries[-1].number, "digest": entries[-1].digest})
+    return entries
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #3dc53e58
 class ChainLog:
@@ -99,40 +127,45 @@ class ChainLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(self.path):
             last = _mend_tail(self.path)
-            _check_head(self.path, self._head, last)
-            entries = []
-            for kind, data in given:
-                last = _make_entry(last, kind, data)
-                entries.append(last)
-            if entries:
-                with open(self.path, "ab") as file:
-                    file.write(b"".join(entry.as_line() for entry in entries))
-                    file.flush()
-                    os.fsync(file.fileno())
-                write_json(self._head, {"number": last.number, "digest": last.digest})
-        return entries
+            _check_head(self.path, _read_head(self._head), last)
+            return _write_entries(self.path, self._head, _chain_up(last, given))
 
     def read(self) -> list[Entry]:
         "All whole lines, oldest first; a torn last line is left out."
         return [entry for entry in map(_parse_line, _lines(self.path)) if entry]
+
+    def backwards(self) -> Iterator[Entry]:
+        "Checked lines, newest first, read only as far as asked."
+        head, newer = _read_head(self._head), None
+        for line in _lines_backwards(self.path):
+            where = f"line {newer.number - 1}" if newer else "the last line"
+            entry = _check_line(self.path, where, line)
+            if newer is None:
+                _check_head(self.path, head, entry)
+            else:
+                _check_link(self.path, newer, entry)
+            yield entry
+            newer = entry
+        if newer is None:
+            _check_head(self.path, head, None)
+        else:
+            _check_link(self.path, newer, None)
 
     def last(
         self,
         kind: str | None = None,  # only entries of this kind, any if empty
     ) -> Entry | None:  # the newest such entry
         "The newest entry."
-        for line in _lines_backwards(self.path):
-            entry = _parse_line(line)
-            if entry and kind in (None, entry.kind):
-                return entry
-        return None
+        return next((entry for entry in self.backwards() if kind in (None, entry.kind)), None)
 
     def verify(self) -> int:
         "Check every line of the chain and count them."
-        last: Entry | None = None
+        head, last = _read_head(self._head), None  # the head first: it is never ahead of the log
         for number, line in enumerate(_lines(self.path), start=1):
-            last = _verify_line(self.path, number, line, last)
-        _check_head(self.path, self._head, last)
+            entry = _check_line(self.path, f"line {number}", line)
+            _check_link(self.path, entry, last)
+            last = entry
+        _check_head(self.path, head, last)
         return last.number if last else 0
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #c29d3f3b
@@ -162,9 +195,8 @@ def _lines_backwards(
     "Read the finished lines of a log from its end."
     if not path.exists():
         return
+    position, rest = _end_of_lines(path), b""
     with open(path, "rb") as file:
-        position = file.seek(0, os.SEEK_END)
-        rest = b""
         while position > 0:
             step = min(block, position)
             position -= step
@@ -215,50 +247,57 @@ def _mend_tail(
         return None
     _set_torn_line_aside(path)
     line = next(_lines_backwards(path), None)
-    entry = _parse_line(line) if line else None
-    if line and entry is None:
-        raise RecordProblem(
-            f"the last line of {path.name} is not an entry: {line[:60]!r}",
-            "a line written by the lab",
-            f"keep a copy of {path.name} and restore the line; nothing was written",
-        )
-    return entry
+    return _check_line(path, "the last line", line) if line else None
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #75c8d56c
+# %% ../../notebooks/10_foundation/05_chain.ipynb #c4a930f6
+def _read_head(
+    path: Path,  # head file
+) -> dict:  # number and digest of the last line, as it was remembered
+    "Read what the head remembers, nothing if there is no head."
+    return read_json(path) if path.exists() else {"number": 0, "digest": ""}
+
+
 def _check_head(
     path: Path,  # log file
-    head: Path,  # its head file
+    head: dict,  # what its head remembers
     last: Entry | None,  # the last entry of the log
 ) -> None:
     "Notice lines that were cut from the end."
-    if not head.exists():
-        return
-    known = read_json(head)
     number = last.number if last else 0
-    lost = known["number"] > number
-    if lost or (known["number"] == number and last and known["digest"] != last.digest):
+    if head["number"] > number or (
+        head["number"] == number and last and head["digest"] != last.digest
+    ):
         raise RecordProblem(
-            f"{path.name} ends at line {number}, but line {known['number']} had been written",
+            f"{path.name} ends at line {number}, but line {head['number']} had been written",
             "a log that only grows",
-            "restore the log from a copy; nothing was written",
+            f"{_MEND}; nothing was written",
         )
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #15ffbdfc
-def _verify_line(
+# %% ../../notebooks/10_foundation/05_chain.ipynb #426d8c98
+def _check_line(
     path: Path,  # log file
-    number: int,  # line number, from 1
+    where: str,  # which line it is, for the error
     line: bytes,  # the line
-    last: Entry | None,  # the entry before it
 ) -> Entry:  # the entry, if it is right
-    "Check one line against the line before it."
+    "Check that a line is an entry and that nobody changed it."
     entry = _parse_line(line)
     body = {key: value for key, value in vars(entry).items() if key != "digest"} if entry else {}
     if entry is None:
-        found = f"line {number} of {path.name} is not an entry: {line[:60]!r}"
+        found = f"{where} of {path.name} is not an entry: {line[:60]!r}"
     elif digest_json(body) != entry.digest:
-        found = f"line {number} of {path.name} was changed: its digest does not match"
-    elif entry.number != number or entry.previous != (last.digest if last else _GENESIS):
-        found = f"line {number} of {path.name} does not follow line {number - 1}"
+        found = f"{where} of {path.name} was changed: its digest does not match"
     else:
         return entry
-    raise RecordProblem(found, "an unbroken chain", "restore the log from a copy")
+    raise RecordProblem(found, "an unbroken chain", _MEND)
+
+
+def _check_link(
+    path: Path,  # log file
+    entry: Entry,  # a line
+    before: Entry | None,  # the line before it, None if it is the first
+) -> None:
+    "Check that a line follows the line before it."
+    number, digest = (before.number, before.digest) if before else (0, _GENESIS)
+    if (entry.number, entry.previous) != (number + 1, digest):
+        found = f"line {number + 1} of {path.name} does not follow line {number}"
+        raise RecordProblem(found, "an unbroken chain", _MEND)

@@ -35,6 +35,7 @@ class Settings:
     seed: int = 7  # every random choice of a run starts here
     language: str = "en"  # language of texts for learners: en or es
     tracking_address: str = ""  # SQLAlchemy address of MLflow's store; empty: in the workspace
+    mlflow_runs: str = "on"  # whether MLflow shows finished runs: on or off
     score_store_address: str = ""  # SQLAlchemy address of the scores; empty: in the workspace
     host: str = "127.0.0.1"  # where servers listen
     port: int = 8080  # port of the scoring service
@@ -51,7 +52,11 @@ class Settings:
 
 # %% ../../notebooks/10_foundation/02_settings.ipynb #f06e2935
 _SECTIONS = ("dev", "test", "staging", "prod")
-_CHOICES = {"task": ("emotion", "sentiment"), "language": ("en", "es")}
+_CHOICES = {
+    "task": ("emotion", "sentiment"),
+    "language": ("en", "es"),
+    "mlflow_runs": ("on", "off"),
+}
 _RANGES = {
     "rows": (100, 10**9),
     "port": (1, 65535),
@@ -84,19 +89,26 @@ def _cast(
     "Turn the text of one setting into its value."
     kind = _keys()[key]
     names = {int: "a whole number", float: "a number", str: "a word", Path: "a path"}
+    written, remedy = f"{key} = {text!r} in {source}", _remedy(key, source)
     try:
         value = kind(text.replace("_", "") if kind in (int, float) else text)
     except ValueError as error:
-        found = f"{key} = {text!r} in {source} is not {names[kind]}"
-        raise SettingsProblem(found, f"{names[kind]} such as {getattr(Settings, key)}") from error
+        example = f"{names[kind]} such as {getattr(Settings, key)}"
+        raise SettingsProblem(f"{written} is not {names[kind]}", example, remedy) from error
     if key in _CHOICES and value not in _CHOICES[key]:
-        raise SettingsProblem(
-            f"{key} = {text!r} in {source} is not known", " or ".join(_CHOICES[key])
-        )
+        raise SettingsProblem(f"{written} is not known", " or ".join(_CHOICES[key]), remedy)
     low, high = _RANGES.get(key, (None, None))
     if low is not None and not low <= value <= high:
-        raise SettingsProblem(f"{key} = {text!r} in {source} is out of range", f"{low} to {high}")
+        raise SettingsProblem(f"{written} is out of range", f"{low} to {high}", remedy)
     return value
+
+
+def _remedy(
+    key: str,  # name of the setting
+    source: str,  # where it was written
+) -> str:  # what to do
+    "Say where a wrong value is to be mended."
+    return f"mend {key} in {source}" if source.endswith(".ini") else f"mend {_PREFIX}{key.upper()}"
 
 # %% ../../notebooks/10_foundation/02_settings.ipynb #469f3ef0
 def find_project(
@@ -117,10 +129,12 @@ def _read_file(
     "Read one section of settings.ini over its defaults."
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsProblem(f"{path.name} cannot be read: {reason}", "key = value") from error
+        if path.is_file():
+            parser.read_string(path.read_text(encoding="utf-8-sig"), path.name)
+    except (configparser.Error, UnicodeDecodeError, OSError) as error:
+        reason, remedy = str(error).splitlines()[0], f"mend {path.name}"
+        found = f"{path.name} cannot be read: {reason}"
+        raise SettingsProblem(found, "lines of key = value", remedy) from error
     for name in parser.sections():
         if name not in _SECTIONS:
             found = f"section [{name}] in {path.name} is not known"

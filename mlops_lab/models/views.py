@@ -43,6 +43,8 @@ def draw_learning(
     history: Sequence[dict],  # one row per pass, from training
 ) -> "Figure":  # loss and macro-F1 by pass
     "Show how a candidate learned."
+    if len(history) == 1:
+        return _draw_one_pass(history[0])
     figure, axes = _frame()
     passes = [row["epoch"] for row in history]
     lines = (("train_loss", _BLUE), ("dev_loss", _ORANGE), ("dev_macro_f1", _GREEN))
@@ -53,6 +55,23 @@ def draw_learning(
     axes.set_ylim(bottom=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
+    return figure
+
+# %% ../../notebooks/30_models/13_views.ipynb #63959c9b
+def _draw_one_pass(
+    row: dict,  # the only pass
+) -> "Figure":  # quality on train and dev rows
+    "Show a candidate without a curve: seen rows against unseen ones."
+    figure, axes = _frame()
+    kinds = [name for name in ("accuracy", "macro_f1") if f"train_{name}" in row]
+    for shift, split, colour in ((-0.2, "train", _BLUE), (0.2, "dev", _ORANGE)):
+        values = [row[f"{split}_{name}"] for name in kinds]
+        places = [i + shift for i in range(len(kinds))]
+        bars = axes.bar(places, values, width=0.38, color=colour, label=f"{split} rows")
+        axes.bar_label(bars, fmt="%.3f")
+    axes.set_xticks(range(len(kinds)), [name.replace("_", " ") for name in kinds])
+    axes.set_ylim(0, 1.1)
+    axes.legend(frameon=False, loc="lower right")
     return figure
 
 # %% ../../notebooks/30_models/13_views.ipynb #8ed559aa

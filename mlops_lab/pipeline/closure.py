@@ -13,6 +13,7 @@ __all__ = ['digest_code', 'Closure', 'find_closure']
 
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #29bd6314
 import ast
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -157,14 +158,12 @@ def _find_module(
 ) -> _Module | None:  # the module, if it is a local one
     "Find a local module by name."
     for root in roots:
-        for path in (
-            root.joinpath(*name.split(".")).with_suffix(".py"),
-            root.joinpath(*name.split("."), "__init__.py"),
-        ):
-            if name and path.is_file():
-                stat = path.stat()
+        place = os.path.join(root, *name.split("."))  # Path would take most of a run without work
+        for path in (f"{place}.py", os.path.join(place, "__init__.py")):
+            if name and os.path.isfile(path):
+                stat = os.stat(path)
                 stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-                return _read_module(name, path, stamp)
+                return _read_module(name, Path(path), stamp)
     return None
 
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #1302443f

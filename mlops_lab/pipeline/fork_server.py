@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,8 @@ def exchange(
 ) -> Iterator[dict[str, Any]]:  # what happens, until the fork ends
     "Have a fork run cells and hear what happens."
     with connection:
-        send_message(connection, request)
+        with suppress(BrokenPipeError):  # refused unheard; the reason can still be read
+            send_message(connection, request)
         yield from receive_messages(connection)
 
 

@@ -9,7 +9,8 @@ our engine."""
 # %% auto #0
 __all__ = ['Stage', 'begin_stage', 'dump_settings', 'load_settings']
 
-# %% ../../notebooks/50_pipeline/03_stage.ipynb #3708cd8d
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #7eb7f28a
+import shutil
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -78,7 +79,8 @@ class Stage:
     ) -> Path:  # where to write it
         "Give the path of an output, and note it."
         place = _inside(self.folder, path)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        if path not in self._notes.outputs:
+            _make_room(place)
         self._notes.outputs[path] = place
         return place
 
@@ -126,6 +128,17 @@ def _inside(
             f"the path {path!r} leaves the run folder", "a relative path such as data/raw.parquet"
         )
     return place
+
+
+def _make_room(
+    place: Path,  # where an output will be written
+) -> None:
+    "Remove an older output, which the store may share, so that writing never changes it."
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _find_input(

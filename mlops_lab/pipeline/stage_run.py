@@ -8,11 +8,15 @@ cell ran, its record is valid, and it read and wrote what it declared."""
 # %% auto #0
 __all__ = ['Progress', 'RunOptions', 'StageEnd', 'StageRun', 'finish_stage']
 
-# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #41b58542
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #bf307165
+import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +128,19 @@ def _refuse_undeclared(
             found = f"{what} {path}, which it does not declare"
             raise PipelineProblem(found, f"declared: {', '.join(allowed) or 'nothing'}")
 
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #032689f1
+def _write_now(
+    folder: Path,  # of a run
+    progress: Progress,  # one step of a running stage
+) -> None:
+    "Let other processes see where a stage is."
+    place = folder / "now" / f"{progress.stage}.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    facts = vars(progress) | {"at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    draft = place.with_suffix(".part")
+    draft.write_text(json.dumps(facts), encoding="utf-8")
+    draft.replace(place)
+
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #b2261fd9
 @dataclass(frozen=True)
 class StageRun:
@@ -148,7 +165,8 @@ class StageRun:
         self,
         progress: Progress,  # one step
     ) -> None:
-        "Tell the observer one step."
+        "Tell one step to the observer and to whoever watches the folder."
+        _write_now(self.folder, progress)
         if self.options.observer:
             self.options.observer(progress)
 
@@ -228,15 +246,28 @@ def _attempt_often(
             break
     return outcome
 
+# %% ../../notebooks/50_pipeline/17_stage_run.ipynb #a7c30e55
+def _import_papermill() -> None:
+    "Import Papermill without an optional check of addresses that takes over a second."
+    absent = "rfc3987_syntax" not in sys.modules  # jsonschema does without it
+    if absent:
+        sys.modules["rfc3987_syntax"] = None
+    try:
+        import_module("papermill.execute")
+    finally:
+        if absent:
+            sys.modules.pop("rfc3987_syntax", None)
+
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #6bf76384
 def _attempt(
     run: StageRun,  # what to do
 ) -> Any:  # pipeline.execution.Outcome
     "Execute the notebook once."
+    forks, server = run.forks()  # first: it makes its imports while this process makes its own
+    _import_papermill()
     from mlops_lab.pipeline.engine import execute_stage
     from mlops_lab.pipeline.execution import Execution
 
-    forks, server = run.forks()
     name, folder = run.spec.name, run.folder
     (folder / "logs").mkdir(exist_ok=True)
     execution = Execution(

@@ -148,7 +148,7 @@ def _rule_slices(
     limits: Thresholds,  # what is asked
 ) -> Reason:  # is any group worse off?
     "Refuse a gain that one group pays for."
-    required = f"no drop of more than {limits.maximum_slice_drop:g} in any group"
+    required = f"no drop of more than {limits.maximum_slice_drop:g} in any group, beyond chance"
     groups = [
         (name, value, np.asarray(column) == value)
         for name, column in challenge.slices.items()
@@ -167,7 +167,8 @@ def _rule_slices(
         gains = paired_gain(challenge, rows=rows)[1]
         if np.quantile(gains, 1 - limits.significance / len(groups)) < 0:
             broken.append(f"{name} {value} {gain:+.3f}")
-    found = "; ".join(broken) or f"{len(groups)} groups, worst: {worst[1]} {worst[0]:+.3f}"
+    luck = ", within chance" if worst[0] < -limits.maximum_slice_drop else ""
+    found = "; ".join(broken) or f"{len(groups)} groups, worst: {worst[1]} {worst[0]:+.3f}{luck}"
     return Reason("no group worse", not broken, found, required)
 
 # %% ../../notebooks/40_tracking/05_gate.ipynb #21891afd

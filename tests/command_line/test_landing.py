@@ -144,6 +144,16 @@ def test_a_ledger_that_cannot_be_read_is_told(settings):
     assert home.sections[0][1][0].sign == "✘" and "mlops-lab doctor" in repr(home)
 
 
+def test_a_damaged_ledger_does_not_hide_the_champion(settings):
+    champion = {"number": 3, "by": "Ada", "reason": "better", "role": "owner", "replaced": None}
+    ChainLog(settings.workspace / "decisions.jsonl").append("promote", champion)
+    run_once(settings, "a", "done", ("ingest", "done"))
+    ledger = settings.workspace / "ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b'"ingest"', b'"INGEST"'))
+    told = repr(show_home(settings))
+    assert "line 2 of ledger.jsonl was changed" in told and "Ada" in told
+
+
 def test_names_cannot_smuggle_in_a_script(tmp_path):
     target = tmp_path / 'x" onclick="y.html'
     target.write_text("")
@@ -162,5 +172,5 @@ def test_the_landing_notebook_has_one_code_cell_and_links_to_what_exists():
     assert [cell["cell_type"] for cell in cells].count("code") == 1
     text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     links = set(re.findall(r"\]\(([^)]+)\)", text))
-    assert len(links) == 4
+    assert len(links) == 5
     assert [link for link in links if not (path.parent / link).exists()] == []

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -83,6 +84,60 @@ def test_every_edit_is_noticed(log, damage):
         log.verify()
 
 
+@pytest.mark.parametrize(
+    "damage, line",
+    [
+        (change_a_value, "line 5 of"),
+        (change_a_time, "line 5 of"),
+        (remove_a_line, "line 5 of .* does not follow line 4"),
+        (remove_the_last_lines, "ends at line 8"),
+        (remove_all, "ends at line 0"),
+        (repeat_a_line, "line 5 of .* does not follow line 4"),
+        (write_junk, "line 5 of .* is not an entry"),
+    ],
+)
+def test_reading_from_the_end_notices_what_it_passes(log, damage, line):
+    lines = log.path.read_bytes().splitlines()
+    damage(lines)
+    log.path.write_bytes(b"".join(line + b"\n" for line in lines))
+    with pytest.raises(RecordProblem, match=line):
+        list(log.backwards())
+
+
+def test_damage_before_what_was_asked_for_is_not_met(log):
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    log.path.write_bytes(b"".join([b"junk\n", *lines[1:]]))
+    assert log.last().number == 10
+    with pytest.raises(RecordProblem, match="line 1 of .* is not an entry"):
+        log.last("never")
+
+
+def test_a_line_that_is_being_written_is_not_read_from_the_end(log):
+    whole, head = log.path.read_bytes(), log.path.with_name(log.path.name + ".head")
+    before = head.read_bytes()
+    torn = log.append("note", {}).as_line()[:-1]
+    head.write_bytes(before)
+    log.path.write_bytes(whole + torn)
+    assert [entry.number for entry in log.backwards()] == list(range(10, 0, -1))
+
+
+def test_checking_while_others_write_sees_no_damage(log):
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            log.append("note", {})
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(50):
+            assert log.verify() >= 10 and log.last().number >= 10
+    finally:
+        stop.set()
+        writer.join()
+
+
 @pytest.mark.parametrize("damage", [remove_the_last_lines, remove_all])
 def test_nothing_is_appended_to_a_log_that_was_cut(log, damage):
     lines = log.path.read_bytes().splitlines()
@@ -135,6 +190,7 @@ def test_lines_longer_than_a_block_are_read(log):
 
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from mlops_lab.foundation.chain import ChainLog
 log = ChainLog(Path(sys.argv[1]))

@@ -1,44 +1,12 @@
-import numpy as np
-import pandas as pd
 import pytest
+from model_examples import QUICK, make_frame, train
 
-from mlops_lab.models.learning import Recipe
-from mlops_lab.models.tasks import label_space
-from mlops_lab.models.training import train_candidate, write_bundle
-
-CUES = {
-    "joy": ["love", "great", "encanta", "😍", "fantastic"],
-    "anger": ["hate", "furious", "odio", "😡", "annoying"],
-    "sadness": ["sad", "cry", "triste", "😢", "gloomy"],
-}
-FILLERS = "the lecture exam la clase el examen was today room very un poco it and page".split()
-QUICK = {
-    "tfidf_logistic": Recipe(),
-    "embedding_bag": Recipe(epochs=4, buckets=2_048, dimension=8, learning_rate=0.02, dropout=0.2),
-}
-
-
-def make_frame(rows: int, seed: int) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    labels = rng.choice(list(CUES), size=rows, p=[0.5, 0.3, 0.2])
-    texts = []
-    for label in labels:
-        cue = label if rng.random() > 0.1 else rng.choice(list(CUES))
-        words = [*rng.choice(FILLERS, size=rng.integers(2, 14)), rng.choice(CUES[cue])]
-        rng.shuffle(words)
-        texts.append(" ".join(words))
-    language = rng.choice(["en", "es"], size=rows)
-    return pd.DataFrame({"text": texts, "label": labels, "language": language})
+from mlops_lab.models.training import write_bundle
 
 
 @pytest.fixture(scope="session")
 def frames():
     return make_frame(600, 1), make_frame(200, 2)
-
-
-def train(name, frames):
-    task = label_space("emotion", frames[0]["label"])
-    return train_candidate(name, *frames, task=task, recipe=QUICK[name])
 
 
 @pytest.fixture(scope="session", params=list(QUICK))
@@ -53,4 +21,4 @@ def linear(frames):
 
 @pytest.fixture
 def bundle_folder(linear, tmp_path):
-    return write_bundle(linear, tmp_path / "bundle", {"train": "sha256:1"})
+    return write_bundle(linear, tmp_path / "bundle", created_from={"train": "sha256:1"})

@@ -6,9 +6,9 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-from conftest import make_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_examples import make_frame
 
 import mlops_lab
 from mlops_lab.foundation.errors import ModelProblem

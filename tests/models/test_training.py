@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import QUICK, make_frame
+from model_examples import QUICK, make_frame
 
 import mlops_lab
 from mlops_lab.foundation.errors import DataProblem, ModelProblem
@@ -21,7 +21,7 @@ from mlops_lab.models.training import train_candidate, write_bundle
 ROOT = Path(mlops_lab.__file__).parents[1]
 ALONE = """
 import sys; sys.path[:0] = [sys.argv[1]]
-from conftest import make_frame, train
+from model_examples import make_frame, train
 from mlops_lab.models.training import write_bundle
 write_bundle(train("embedding_bag", (make_frame(600, 1), make_frame(200, 2))), sys.argv[2])
 """
@@ -49,7 +49,7 @@ def test_equal_recipes_give_equal_bundles_in_another_process(frames, tmp_path):
     other = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
     task = label_space("emotion", frames[0]["label"])
     here, another = (
-        train_candidate("embedding_bag", *frames, task=task, recipe=recipe)
+        train_candidate("embedding_bag", frames[0], dev=frames[1], task=task, recipe=recipe)
         for recipe in (
             QUICK["embedding_bag"],
             Recipe(**{**vars(QUICK["embedding_bag"]), "seed": 8}),
@@ -63,7 +63,7 @@ def test_equal_recipes_give_equal_bundles_in_another_process(frames, tmp_path):
 
 def test_training_the_linear_candidate_twice_gives_one_digest(linear, frames, tmp_path):
     task = label_space("emotion", frames[0]["label"])
-    again = train_candidate("tfidf_logistic", *frames, task=task)
+    again = train_candidate("tfidf_logistic", frames[0], dev=frames[1], task=task)
     first, second = (write_bundle(t, tmp_path / n) for t, n in ((linear, "a"), (again, "b")))
     assert digest_folder(first) == digest_folder(second)
 
@@ -82,7 +82,9 @@ def test_the_profile_describes_the_dev_rows(linear, frames):
 
 def test_two_labels_one_of_them_rare(frames):
     frame = frames[0].assign(label=["spam"] * 595 + ["ham"] * 5)
-    trained = train_candidate("tfidf_logistic", frame, frame, task=label_space("", frame["label"]))
+    trained = train_candidate(
+        "tfidf_logistic", frame, dev=frame, task=label_space("", frame["label"])
+    )
     assert trained.bundle.card["labels"] == ["ham", "spam"]
     assert trained.scorer.score(["a"]).probabilities.shape == (1, 2)
 
@@ -90,7 +92,7 @@ def test_two_labels_one_of_them_rare(frames):
 def test_dev_rows_of_an_unlearned_label_are_left_aside(frames):
     dev = pd.concat([frames[1], pd.DataFrame({"text": ["eek"], "label": ["fear"]})])
     task = label_space("emotion", frames[0]["label"])
-    trained = train_candidate("tfidf_logistic", frames[0], dev, task=task)
+    trained = train_candidate("tfidf_logistic", frames[0], dev=dev, task=task)
     assert trained.bundle.card["rows"] == {"train": 600, "dev": 200}
 
 
@@ -105,14 +107,14 @@ def test_rows_that_teach_nothing_are_named(name, frames):
     ]
     for train, dev, error in bad:
         with pytest.raises(error):
-            train_candidate(name, train, dev.assign(label="a"), task=task)
+            train_candidate(name, train, dev=dev.assign(label="a"), task=task)
 
 
 def test_empty_texts_do_not_stop_an_embedding_bag():
     frame = pd.DataFrame({"text": ["", "good", "", "bad"] * 10, "label": ["a", "b", "a", "c"] * 10})
     task = label_space("own", frame["label"])
     trained = train_candidate(
-        "embedding_bag", frame, frame, task=task, recipe=QUICK["embedding_bag"]
+        "embedding_bag", frame, dev=frame, task=task, recipe=QUICK["embedding_bag"]
     )
     assert np.isfinite(trained.scorer.score(["", "good"]).probabilities).all()
 
@@ -120,7 +122,7 @@ def test_empty_texts_do_not_stop_an_embedding_bag():
 def test_texts_without_any_shared_word_are_refused_by_the_vocabulary():
     frame = pd.DataFrame({"text": ["", ""], "label": ["a", "b"]})
     with pytest.raises(ModelProblem, match="no feature"):
-        train_candidate("tfidf_logistic", frame, frame, task=Task("own", ("a", "b")))
+        train_candidate("tfidf_logistic", frame, dev=frame, task=Task("own", ("a", "b")))
 
 
 def test_an_unknown_candidate_and_a_wrong_recipe_are_refused():
@@ -149,7 +151,7 @@ def test_certainty_finds_an_overconfident_model():
 
 
 def test_a_stored_model_is_the_trained_one(trained, tmp_path):
-    folder = write_bundle(trained, tmp_path / "model", {"train": "sha256:2"})
+    folder = write_bundle(trained, tmp_path / "model", created_from={"train": "sha256:2"})
     scorer, texts = load_scorer(folder), list(make_frame(50, 9)["text"])
     assert np.array_equal(
         scorer.score(texts).probabilities, trained.scorer.score(texts).probabilities

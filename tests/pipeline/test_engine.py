@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 from notebook_bench import write_notebook
 
+from mlops_lab.foundation.errors import StageFailed
 from mlops_lab.pipeline.engine import execute_stage
 from mlops_lab.pipeline.execution import Execution
 from mlops_lab.pipeline.fork_server import ForkServer
@@ -164,6 +166,16 @@ def test_papermill_itself_can_use_the_engine(tmp_path):
     stopped = run(half)
     assert stopped.returncode != 0
     assert "stopped early" in stopped.stderr
+
+
+def test_whoever_calls_papermill_is_told_of_an_early_end(tmp_path):
+    half = write_notebook(tmp_path / "half.ipynb", "import sys; sys.exit(0)", "2")
+    with pytest.raises(StageFailed, match="stopped early: ") as raised:
+        papermill.execute_notebook(
+            half, tmp_path / "out.ipynb", engine_name="mlops-lab", progress_bar=False
+        )
+    assert raised.value.expected == "every cell run to its end"
+    assert statuses(tmp_path / "out.ipynb") == ONE_LEFT
 
 
 def test_papermill_is_imported_without_loading_the_engine():

@@ -13,6 +13,7 @@ from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import PipelineProblem
 from mlops_lab.foundation.workspace import Workspace
 from mlops_lab.pipeline.history import find_run, read_history
+from mlops_lab.pipeline.stage import begin_stage
 
 
 def states(end):
@@ -170,6 +171,16 @@ while not (root / '{other}.here').exists() and time.monotonic() < end:
     time.sleep(0.05)
 assert (root / '{other}.here').exists()
 """
+
+
+def test_running_a_stage_by_hand_in_a_finished_run_leaves_the_store_alone(bench, chain):
+    first = bench.run(chain)
+    stage = begin_stage("double", str(first.folder))
+    stage.output("m.txt").write_text("7")
+    stage.output("m.txt").write_text("8")
+    assert (first.folder / "m.txt").read_text() == "8"
+    again = bench.run(chain)
+    assert again.state == "cached" and (again.folder / "m.txt").read_text() == "6"
 
 
 def test_stages_that_do_not_wait_for_each_other_run_side_by_side(bench):

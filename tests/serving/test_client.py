@@ -11,6 +11,22 @@ from mlops_lab.serving.client import ServiceClient
 from mlops_lab.serving.refusals import Refusal
 
 
+def read_request(connection):
+    """One whole request: the client sends its head and its body apart."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        data = connection.recv(65536)
+        if not data:
+            return b""
+        request += data
+    head, _, body = request.partition(b"\r\n\r\n")
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    wanted = int(lengths[0].split(b":")[1]) if lengths else 0
+    while len(body) < wanted:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
 class RudeServer:
     """Sends prepared raw answers, one per request; None hangs up without a word."""
 
@@ -25,7 +41,7 @@ class RudeServer:
             connection, _ = self.listener.accept()
             with connection:
                 while self.answers:
-                    request = connection.recv(65536)
+                    request = read_request(connection)
                     if not request:
                         break
                     self.requests.append(request)

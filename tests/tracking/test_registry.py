@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import promote, write_tiny_bundle
+from tracking_examples import promote, write_tiny_bundle
 
 import mlops_lab
 from mlops_lab.foundation.errors import ModelProblem, RecordProblem

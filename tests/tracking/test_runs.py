@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import write_tiny_bundle
+from tracking_examples import write_tiny_bundle
 
 import mlops_lab
 from mlops_lab.foundation.errors import RecordProblem

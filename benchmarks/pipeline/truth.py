@@ -1,0 +1,220 @@
+"""Ask every runner the questions in which notebook pipelines go wrong, by setting the traps.
+
+    python truth.py [RUNNER...]
+
+A small DAG a -> b -> c: `a` reads a source file, `b` uses a helper module, `c` adds one. Each trap
+is set in a definition that ran well before (stale results) or in a fresh one (broken kernels).
+"""
+
+import json
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from make_dag import chain_of_three
+from measure import tell
+from peers import RUNNERS, Place, Runner, settle
+
+_LIMIT_S = 90
+TRAPS = {
+    "kill": "kernel killed",
+    "timeout": "timeout",
+    "exit": "sys.exit(0)",
+    "typo": "typo in a parameter",
+    "helper": "helper module changed",
+    "bytes": "data changed, same size and time",
+    "tamper": "intermediate tampered with",
+    "delete": "final output deleted",
+}
+_UNDECLARED = "a helper module is declared to no runner; ours finds it by itself"
+
+
+def _result(
+    place: Place,
+) -> int | None:
+    "The number that step c wrote, if it did."
+    try:
+        return json.loads((place.results / "data" / "c.json").read_text())["n"]
+    except (OSError, ValueError):
+        return None
+
+
+def _claims(
+    place: Place,
+    trap: str,  # word in the cell that never ended
+) -> bool:
+    "Whether the executed notebook of b says that cells which never ran are completed."
+    try:
+        cells = json.loads((place.executed / "b.ipynb").read_text())["cells"]
+    except (OSError, ValueError):
+        return False
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    at = [i for i, cell in enumerate(code) if trap in "".join(cell["source"])]
+    later = code[at[-1] + 1 :] if at else []
+    said = [cell["metadata"].get("papermill", {}).get("status") for cell in later]
+    return "completed" in said
+
+
+def _stamps(
+    place: Place,
+) -> dict[str, int]:
+    "When each notebook was executed last."
+    return {path.stem: path.stat().st_mtime_ns for path in place.executed.glob("?.ipynb")}
+
+
+def _broken(
+    runner: Runner,
+    trap: str,
+    folder: Path,
+) -> str:  # right, or what is wrong
+    "Set a trap in the middle of b and see what is said of it."
+    place = settle(runner, chain_of_three(trap), folder)
+    taken = place.run(limit_s=_LIMIT_S)
+    if taken.code == -1:
+        return "wrong: hangs"
+    if not (place.results / "data" / "a.json").exists():
+        return f"not measured: {taken.said.strip()[-80:]}"
+    if _result(place) is not None:
+        return "wrong: went on to c"
+    if taken.passed:
+        return "wrong: called a success"
+    words = {"kill": "SIGKILL", "timeout": "time.sleep", "exit": "sys.exit"}
+    if _claims(place, words[trap]):
+        return "wrong: saved notebook says cells that never ran completed"
+    return "right"
+
+
+def _mistyped(
+    runner: Runner,
+    folder: Path,
+) -> str:  # right, or what is wrong
+    "Hand b a parameter that it does not have."
+    place = settle(runner, chain_of_three("typo"), folder)
+    taken = place.run(limit_s=_LIMIT_S)
+    ran = sorted(_stamps(place))
+    if taken.passed:
+        return "wrong: called a success"
+    if "factr" not in taken.said:
+        return f"not measured: {taken.said.strip()[-80:]}"
+    return "right" if not ran else f"right, after running {''.join(ran)}"
+
+
+def _overwrite(
+    path: Path,
+    text: str,
+) -> None:
+    "Change a file in place, read-only or not."
+    os.chmod(path, path.stat().st_mode | stat.S_IWUSR)
+    with open(path, "r+") as file:
+        file.write(text)
+        file.truncate()
+
+
+def _change(
+    place: Place,
+    trap: str,
+) -> int:  # what step c ought to write afterwards
+    "Make the change that the next run has to notice."
+    if trap == "helper":
+        (place.folder / "helper.py").write_text("def scale(n):\n    return n * 100\n")
+        return 3 * 100 * 2 + 1
+    if trap == "bytes":
+        source = place.folder / "source.txt"
+        before = source.stat()
+        _overwrite(source, "5\n")
+        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return 5 * 10 * 2 + 1
+    if trap == "tamper":
+        _overwrite(place.results / "data" / "a.json", '{"n": 9}')
+    if trap == "delete":
+        (place.results / "data" / "c.json").unlink()
+    return 3 * 10 * 2 + 1
+
+
+def _stale(
+    runner: Runner,
+    trap: str,
+    folder: Path,
+) -> str:  # right, or what is wrong
+    "Change something after a good run and see what the next run makes."
+    place = settle(runner, chain_of_three(), folder)
+    first = place.run(limit_s=_LIMIT_S)
+    if _result(place) != 61:
+        tell(first.said)
+        return f"not measured: the first run gave {_result(place)}, status {first.code}"
+    stamps, where = _stamps(place), place.executed
+    wanted = _change(place, trap)
+    taken = place.run(limit_s=_LIMIT_S)
+    found = _result(place)
+    if trap == "tamper" and '"n": 9' in (place.results / "data" / "a.json").read_text():
+        return "wrong: keeps the forged file"
+    if place.executed == where:
+        now = _stamps(place)
+        ran = "".join(name for name in sorted(now) if now[name] != stamps.get(name))
+    else:
+        ends = json.loads(taken.said)["stages"]
+        ran = "".join(end["stage"] for end in ends if end["state"] == "done")
+    note = f" (ran {ran or 'nothing'})"
+    if found != wanted:
+        return f"wrong: {'no result' if found is None else 'stale result'}{note}"
+    return ("right" if taken.passed else f"wrong: status {taken.code}") + note
+
+
+def ask(
+    runner: Runner,
+    folder: Path,  # for scratch
+) -> dict[str, str]:  # answer by trap
+    "Set every trap for one runner."
+    place = folder / runner.name.replace(" ", "_").replace(",", "")
+    answers = {}
+    for trap in TRAPS:
+        if trap in ("kill", "timeout", "exit"):
+            answers[trap] = _broken(runner, trap, place)
+        else:
+            answers[trap] = (
+                _mistyped(runner, place) if trap == "typo" else _stale(runner, trap, place)
+            )
+        tell(" ", runner.name, "|", TRAPS[trap], "|", answers[trap])
+    return answers
+
+
+def table(
+    answers: dict[str, dict[str, str]],  # by runner
+) -> str:
+    "Spell the answers as a Markdown table."
+    lines = ["| trap | " + " | ".join(answers) + " |", "|---" * (len(answers) + 1) + "|"]
+    for trap, words in TRAPS.items():
+        cells = [one.get(trap, "not installed") for one in answers.values()]
+        lines.append(f"| {words} | " + " | ".join(cells) + " |")
+    rights = [
+        f"{sum(answer.startswith('right') for answer in one.values())} of {len(TRAPS)}"
+        if one
+        else "not installed"
+        for one in answers.values()
+    ]
+    return "\n".join([*lines, "| **right** | " + " | ".join(rights) + " |"])
+
+
+def asked(
+    names: list[str],  # part of a runner's name; all if empty
+) -> list[Runner]:
+    "Choose the runners that can be asked: the script has no stages to ask about."
+    left_out = ("plain script", "mlops-lab, one stage at a time", "papermill, one process")
+    chosen = [runner for runner in RUNNERS if runner.name not in left_out]
+    return [one for one in chosen if not names or any(name in one.name for name in names)]
+
+
+def main() -> None:
+    "Ask and print."
+    with tempfile.TemporaryDirectory() as scratch:
+        answers = {
+            runner.name: ask(runner, Path(scratch)) if runner.installed else {}
+            for runner in asked(sys.argv[1:])
+        }
+    sys.stdout.write(table(answers) + "\n\n" + _UNDECLARED + "\n")
+
+
+if __name__ == "__main__":
+    main()
