@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
-MAIN = "from mlops_lab.command_line.commands import main; main(prog_name='mlops-lab')"
+MAIN = "from mlops_lab.command_line.program import main; main(prog_name='mlops-lab')"
 _FENCE = re.compile(r"^```.*?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _PROGRAMS = ("make", "mlops-lab", "papermill", "git", "uv", "from", "MLOPS_LAB_")
 

@@ -35,6 +35,7 @@ class Settings:
     seed: int = 7  # every random choice of a run starts here
     language: str = "en"  # language of texts for learners: en or es
     tracking_address: str = ""  # SQLAlchemy address of MLflow's store; empty: in the workspace
+    mlflow_runs: str = "on"  # whether MLflow shows finished runs: on or off
     score_store_address: str = ""  # SQLAlchemy address of the scores; empty: in the workspace
     host: str = "127.0.0.1"  # where servers listen
     port: int = 8080  # port of the scoring service
@@ -51,7 +52,11 @@ class Settings:
 
 # %% ../../notebooks/10_foundation/02_settings.ipynb #f06e2935
 _SECTIONS = ("dev", "test", "staging", "prod")
-_CHOICES = {"task": ("emotion", "sentiment"), "language": ("en", "es")}
+_CHOICES = {
+    "task": ("emotion", "sentiment"),
+    "language": ("en", "es"),
+    "mlflow_runs": ("on", "off"),
+}
 _RANGES = {
     "rows": (100, 10**9),
     "port": (1, 65535),

@@ -29,8 +29,10 @@ def describe_run(
     known = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
     receipts = [read_json(path) for path in sorted((folder / "receipts").glob("*.json"))]
     headlines = {name: _record(lab, run, name) for name in run.stages}
+    mirrored = read_json(folder / "mlflow.json") if (folder / "mlflow.json").exists() else {}
     return asdict(run) | {
         "folder": str(folder),
+        "mlflow": mirrored,
         "definition": known.get("definition", ""),
         "parameters": known.get("parameters", {}),
         "settings": known.get("settings", {}),
@@ -66,6 +68,7 @@ def run_lines(
     for one in told["receipts"]:
         word = "the same again" if one["reproduced"] else "something else"
         lines += [f"receipt   {one['at'][:19]}: {word}"]
+    lines += [f"mlflow    {word}: {said}" for word, said in told["mlflow"].items()]
     return [*lines, f"folder    {told['folder']}", f"again     {told['reproduce']}"]
 
 # %% ../../notebooks/50_pipeline/35_close_up.ipynb #e2b11239

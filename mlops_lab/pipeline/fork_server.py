@@ -164,6 +164,23 @@ def _wait_or_kill(
         process.kill()
         process.wait()
 
+# %% ../../notebooks/50_pipeline/11_fork_server.ipynb #1de61cc7
+def _hand_over(
+    control: socket.socket,  # to a server
+    request: dict[str, Any],  # what for
+    *ends: socket.socket,  # of a new connection: kept by this side, handed over
+) -> None:
+    "Hand one end of a connection to a server."
+    mine, theirs = ends
+    try:
+        socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
+    except OSError as error:
+        mine.close()
+        found = f"the fork server is gone: {error.strerror}"
+        raise PipelineProblem(found, "a server that answers", "see its log") from error
+    finally:
+        theirs.close()
+
 # %% ../../notebooks/50_pipeline/11_fork_server.ipynb #f255a089
 class ForkServer:
     "Starts processes that have their imports made."
@@ -194,7 +211,7 @@ class ForkServer:
         with self._lock:
             if name not in self._controls:
                 mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                self._ask("", {"preload": heavy}, mine, theirs)
+                _hand_over(self._controls[""], {"preload": heavy}, mine, theirs)
                 self._controls[name] = mine
         return name
 
@@ -205,7 +222,7 @@ class ForkServer:
         "Ask for a fork."
         mine, theirs = socket.socketpair()
         with self._lock:
-            self._ask(server, {"stage": True}, mine, theirs)
+            _hand_over(self._controls[server], {"stage": True}, mine, theirs)
         return mine
 
     def close(self) -> None:
@@ -214,24 +231,6 @@ class ForkServer:
             control.close()
         _wait_or_kill(self._process)
 
-    def _ask(
-        self,
-        server: str,  # which server
-        request: dict[str, Any],  # what for
-        mine: socket.socket,  # kept by this side
-        theirs: socket.socket,  # handed over
-    ) -> None:
-        "Hand one end of a connection to a server."
-        try:
-            message = [json.dumps(request).encode()]
-            socket.send_fds(self._controls[server], message, [theirs.fileno()])
-        except OSError as error:
-            mine.close()
-            found = f"the fork server is gone: {error.strerror}"
-            raise PipelineProblem(found, "a server that answers", "see its log") from error
-        finally:
-            theirs.close()
-
 # %% ../../notebooks/50_pipeline/11_fork_server.ipynb #9af0e963
 def main() -> None:
     "Be the first server; started by ForkServer."
@@ -239,8 +238,8 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     from mlops_lab.pipeline.shell import CellShell
 
-    CellShell.instance()
-    _serve(control, sys.argv[2:])
+    with CellShell.instance().builtin_trap:  # what is imported shall see a notebook's shell
+        _serve(control, sys.argv[2:])
 
 # %% ../../notebooks/50_pipeline/11_fork_server.ipynb #b0eeab9a
 def exchange(

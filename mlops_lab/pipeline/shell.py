@@ -121,6 +121,8 @@ class _Stream(io.TextIOBase):
 class CellShell(InteractiveShell):
     "Runs cells and tells their outputs."
 
+    kernel = None  # pandas looks for this name, and draws wide tables for a terminal without it
+
     def init_history(self) -> None:
         "Keep history in memory, without a thread or a file."
         self.config.HistoryManager.enabled = False

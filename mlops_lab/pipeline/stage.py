@@ -130,7 +130,7 @@ def _inside(
         )
     return place
 
-
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #1d4793a4
 def _make_room(
     place: Path,  # where an output will be written
 ) -> None:

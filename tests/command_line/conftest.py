@@ -60,6 +60,7 @@ def call(home: Path) -> Callable[..., subprocess.CompletedProcess]:
         own = {key: text for key, text in os.environ.items() if not key.startswith("MLOPS_LAB_")}
         own |= {f"MLOPS_LAB_{key.upper()}": text for key, text in settings.items()}
         command = [sys.executable, "-c", f"{before}\n{MAIN}", *words]
+        own.setdefault("MLOPS_LAB_MLFLOW_RUNS", "off")
         own["PYTHONPATH"] = str(PROJECT)
         return subprocess.run(command, cwd=home, env=own, capture_output=True, text=True)
 
@@ -76,3 +77,9 @@ def unchanged(home: Path) -> Callable[[], bool]:
         return seen[0] == seen[-1]
 
     return ask
+
+
+@pytest.fixture(autouse=True)
+def _no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no process in the background that outlives its test."""
+    monkeypatch.setattr("mlops_lab.command_line.outcome.start_mirror", lambda *_: "")

@@ -130,6 +130,7 @@ OUTPUTS = [
     "from IPython.display import clear_output; print('gone'); clear_output(); print('left')",
     "5;",
     "async def f(): return 7\nawait f()",
+    "pd.DataFrame({f'a wide column {i}': ['some more words'] for i in range(9)})",
 ]
 
 
@@ -148,6 +149,8 @@ def test_outputs_are_those_of_a_kernel(tmp_path, execute):
     assert shown[6] == [{"output_type": "stream", "name": "stdout", "text": "left\n"}]
     assert shown[7] == []
     assert shown[8][0]["data"]["text/plain"] == "7"
+    wide = shown[9][0]["data"]["text/plain"]
+    assert "a wide column 4" in wide and "..." not in wide, "pandas took this for a terminal"
 
 
 def test_papermill_itself_can_use_the_engine(tmp_path):
