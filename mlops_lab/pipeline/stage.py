@@ -78,11 +78,9 @@ class Stage:
         path: str,  # relative to the run folder
     ) -> Path:  # where to write it
         "Give the path of an output, and note it."
-        place = _inside(self.folder, path)
         if path not in self._notes.outputs:
-            _make_room(place)
-        self._notes.outputs[path] = place
-        return place
+            self._notes.outputs[path] = _make_room(_inside(self.folder, path))
+        return self._notes.outputs[path]
 
     def figure(
         self,
@@ -129,16 +127,17 @@ def _inside(
         )
     return place
 
-
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #49579037
 def _make_room(
     place: Path,  # where an output will be written
-) -> None:
+) -> Path:  # the same place, empty
     "Remove an older output, which the store may share, so that writing never changes it."
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir():
         shutil.rmtree(place)
     else:
         place.unlink(missing_ok=True)
+    return place
 
 
 def _find_input(
