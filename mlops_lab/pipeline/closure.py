@@ -160,6 +160,17 @@ def _find_module(
                 return _read_module(name, Path(path), (stat.st_mtime_ns, stat.st_size))
     return None
 
+
+def _look_up(
+    found: dict[tuple, _Module | None],  # modules found so far
+    roots: tuple[Path, ...],  # folders in which local modules are looked for
+    name: str,  # dotted name
+) -> _Module | None:  # the module, if it is a local one
+    "Find a local module, asking the disk once for each name."
+    if (roots, name) not in found:
+        found[roots, name] = _find_module(roots, name)
+    return found[roots, name]
+
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #ab9b9cc6
 @dataclass
 class Closure:
@@ -194,15 +205,9 @@ class Closure:
         self._reach_names(main, main.always.names)
         return self
 
-    def _find(self, name: str) -> _Module | None:
-        "Find a local module, once."
-        if (self.roots, name) not in self._found:
-            self._found[self.roots, name] = _find_module(self.roots, name)
-        return self._found[self.roots, name]
-
     def _load(self, name: str) -> None:
         "Count what runs when a module is imported."
-        module = self._find(name)
+        module = _look_up(self._found, self.roots, name)
         if module is None:
             self.modules.add(name)
         elif f"{name}:import" not in self.definitions:
@@ -226,9 +231,10 @@ class Closure:
             self._reach_names(module, module.definitions[name].names)
         elif name in module.imports and name not in module.definitions:
             origin, attribute = module.imports[name]
-            whole = self._find(f"{origin}.{attribute}" if attribute else origin)
+            full = f"{origin}.{attribute}" if attribute else origin
+            whole = _look_up(self._found, self.roots, full)
             self._load(whole.name if whole else origin)
-            source = self._find(origin)
+            source = _look_up(self._found, self.roots, origin)
             if whole:
                 self._reach_names(whole, whole.definitions)
             elif source:

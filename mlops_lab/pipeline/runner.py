@@ -25,7 +25,7 @@ from ..foundation.errors import LabError, PipelineProblem, close_matches
 from ..foundation.records import write_json
 from ..foundation.settings import Settings
 from ..foundation.workspace import Workspace, open_workspace
-from .closure import find_closure
+from .closure import Closure, find_closure
 from .notebook import StageNotebook, check_parameters, read_notebook
 from .plan import Pipeline, StageSpec
 from .stage import dump_settings
@@ -89,6 +89,14 @@ def _describe_plan(
     return {"definition": place.as_posix(), "stages": names, "varying": varying}
 
 # %% ../../notebooks/50_pipeline/18_runner.ipynb #34b60b25
+def _find_closures(
+    notebooks: dict[str, StageNotebook],  # by stage
+) -> dict[str, Closure]:  # what each uses
+    "Find what stages use, asking the disk once for all of them."
+    found: dict = {}
+    return {name: find_closure(notebook, found) for name, notebook in notebooks.items()}
+
+
 def _start_run(
     pipeline: Pipeline,  # what to run
     lab: Workspace,  # where
@@ -130,8 +138,7 @@ class _Run:
         self.lab = open_workspace(settings).create()
         self.notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
         self.parameters = spread_parameters(pipeline, options.parameters, self.notebooks)
-        found: dict = {}
-        self.closures = {name: find_closure(one, found) for name, one in self.notebooks.items()}
+        self.closures = _find_closures(self.notebooks)
         _check_names(pipeline, options)
         self.ledger = ChainLog(self.lab.ledger)
         self.name = _start_run(pipeline, self.lab, settings, options.parameters)
