@@ -3,7 +3,8 @@
     python truth.py [RUNNER...]
 
 A small DAG a -> b -> c: `a` reads a source file, `b` uses a helper module, `c` adds one. Each trap
-is set in a definition that ran well before (stale results) or in a fresh one (broken kernels).
+is set where a run went well before (stale results) or in a fresh folder (broken kernels). Writes
+truth.json beside itself.
 """
 
 import json
@@ -115,37 +116,36 @@ def _overwrite(
 def _change(
     place: Place,
     trap: str,
-) -> int:  # what step c ought to write afterwards
+) -> None:
     "Make the change that the next run has to notice."
     if trap == "helper":
         (place.folder / "helper.py").write_text("def scale(n):\n    return n * 100\n")
-        return 3 * 100 * 2 + 1
     if trap == "bytes":
         source = place.folder / "source.txt"
         before = source.stat()
         _overwrite(source, "5\n")
         os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
-        return 5 * 10 * 2 + 1
     if trap == "tamper":
         _overwrite(place.results / "data" / "a.json", '{"n": 9}')
     if trap == "delete":
         (place.results / "data" / "c.json").unlink()
-    return 3 * 10 * 2 + 1
+
+
+def _wanted(
+    place: Place,
+) -> int:
+    "What step c has to write, from the files as they are now."
+    times = int((place.folder / "helper.py").read_text().split("*")[1])
+    return int((place.folder / "source.txt").read_text()) * times * 2 + 1
 
 
 def _stale(
-    runner: Runner,
+    place: Place,  # where a run went well before
     trap: str,
-    folder: Path,
 ) -> str:  # right, or what is wrong
-    "Change something after a good run and see what the next run makes."
-    place = settle(runner, chain_of_three(), folder)
-    first = place.run(limit_s=_LIMIT_S)
-    if _result(place) != 61:
-        tell(first.said)
-        return f"not measured: the first run gave {_result(place)}, status {first.code}"
+    "Change something and see what the next run makes."
     stamps, where = _stamps(place), place.executed
-    wanted = _change(place, trap)
+    _change(place, trap)
     taken = place.run(limit_s=_LIMIT_S)
     found = _result(place)
     if trap == "tamper" and '"n": 9' in (place.results / "data" / "a.json").read_text():
@@ -157,9 +157,27 @@ def _stale(
         ends = json.loads(taken.said)["stages"]
         ran = "".join(end["stage"] for end in ends if end["state"] == "done")
     note = f" (ran {ran or 'nothing'})"
-    if found != wanted:
+    if found != _wanted(place):
         return f"wrong: {'no result' if found is None else 'stale result'}{note}"
     return ("right" if taken.passed else f"wrong: status {taken.code}") + note
+
+
+def _stale_all(
+    runner: Runner,
+    folder: Path,
+) -> dict[str, str]:  # answer by trap
+    "Make one change after the other; after a wrong answer begin afresh."
+    answers, place = {}, None
+    for trap in ("delete", "tamper", "bytes", "helper"):
+        if place is None:
+            place = settle(runner, chain_of_three(), folder)
+            taken = place.run(limit_s=_LIMIT_S)
+            if _result(place) != _wanted(place):
+                answers[trap] = f"not measured: {taken.said.strip()[-80:]}"
+                return answers
+        answers[trap] = _stale(place, trap)
+        place = place if answers[trap].startswith("right") else None
+    return answers
 
 
 def ask(
@@ -168,15 +186,10 @@ def ask(
 ) -> dict[str, str]:  # answer by trap
     "Set every trap for one runner."
     place = folder / runner.name.replace(" ", "_").replace(",", "")
-    answers = {}
-    for trap in TRAPS:
-        if trap in ("kill", "timeout", "exit"):
-            answers[trap] = _broken(runner, trap, place)
-        else:
-            answers[trap] = (
-                _mistyped(runner, place) if trap == "typo" else _stale(runner, trap, place)
-            )
-        tell(" ", runner.name, "|", TRAPS[trap], "|", answers[trap])
+    answers = {trap: _broken(runner, trap, place) for trap in ("kill", "timeout", "exit")}
+    answers |= {"typo": _mistyped(runner, place)} | _stale_all(runner, place)
+    for trap, said in answers.items():
+        tell(" ", runner.name, "|", TRAPS[trap], "|", said)
     return answers
 
 
@@ -186,12 +199,12 @@ def table(
     "Spell the answers as a Markdown table."
     lines = ["| trap | " + " | ".join(answers) + " |", "|---" * (len(answers) + 1) + "|"]
     for trap, words in TRAPS.items():
-        cells = [one.get(trap, "not installed") for one in answers.values()]
+        cells = [one.get(trap, "-") for one in answers.values()]
         lines.append(f"| {words} | " + " | ".join(cells) + " |")
     rights = [
         f"{sum(answer.startswith('right') for answer in one.values())} of {len(TRAPS)}"
         if one
-        else "not installed"
+        else "not installed, or no time left"
         for one in answers.values()
     ]
     return "\n".join([*lines, "| **right** | " + " | ".join(rights) + " |"])
@@ -213,6 +226,7 @@ def main() -> None:
             runner.name: ask(runner, Path(scratch)) if runner.installed else {}
             for runner in asked(sys.argv[1:])
         }
+    Path(__file__).with_suffix(".json").write_text(json.dumps(answers, indent=1) + "\n")
     sys.stdout.write(table(answers) + "\n\n" + _UNDECLARED + "\n")
 
 

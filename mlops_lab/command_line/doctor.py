@@ -70,7 +70,7 @@ def check_python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     return Finding("python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
 
-
+# %% ../../notebooks/95_command_line/01_doctor.ipynb #7e5dc15b
 def check_packages(
     packages: dict[str, str],  # distribution by importable name
     name: str,  # what they are for

@@ -170,7 +170,7 @@ class Closure:
     modules: set[str] = field(default_factory=set)  # modules imported that are not local
     cells: dict[str, str] = field(default_factory=dict)  # digest of each cell
     assets: set[str] = field(default_factory=set)  # data files of packages that are named
-    _found: dict[str, _Module | None] = field(default_factory=dict, repr=False, compare=False)
+    _found: dict[tuple, _Module | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def packages(self) -> set[str]:
@@ -196,9 +196,9 @@ class Closure:
 
     def _find(self, name: str) -> _Module | None:
         "Find a local module, once."
-        if name not in self._found:
-            self._found[name] = _find_module(self.roots, name)
-        return self._found[name]
+        if (self.roots, name) not in self._found:
+            self._found[self.roots, name] = _find_module(self.roots, name)
+        return self._found[self.roots, name]
 
     def _load(self, name: str) -> None:
         "Count what runs when a module is imported."
@@ -237,10 +237,12 @@ class Closure:
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #ea01d108
 def find_closure(
     notebook: StageNotebook,  # whose cells
+    found: dict | None = None,  # modules found so far, to share among the notebooks of one run
 ) -> Closure:  # code and packages it uses
     "Find what a stage notebook really uses."
     roots = (Path(mlops_lab.__file__).parent.parent, notebook.path.parent)
-    return Closure(roots).follow(notebook.cells)
+    shared = {} if found is None else found
+    return Closure(roots, _found=shared).follow(notebook.cells)
 
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #e0daf3f0
 def package_versions(

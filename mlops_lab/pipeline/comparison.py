@@ -162,6 +162,17 @@ def _cell_differences(
         for found in find_cells(*books, folders=folders):
             yield Difference(found.part, f"cell {found.cell}", None, None, found.diff)
 
+# %% ../../notebooks/50_pipeline/32_comparison.ipynb #f0bde1e5
+_FEW = 5  # causes that are spelt out
+
+
+def _few(
+    causes: tuple[Change, ...],  # perhaps many, after an edit of shared code
+) -> list[str]:  # the first, and how many more
+    "Spell the first causes."
+    more = [f"and {len(causes) - _FEW} more, see --json"] if len(causes) > _FEW else []
+    return [*map(str, causes[:_FEW]), *more]
+
 # %% ../../notebooks/50_pipeline/32_comparison.ipynb #736d87e8
 @dataclass(frozen=True)
 class StageComparison:
@@ -183,7 +194,9 @@ class StageComparison:
         states = " -> ".join(dict.fromkeys(self.states))
         head = f"{'=' if self.equal else '≠'} {self.stage}: {states}"
         told = [line for found in self.differences for line in found.lines()]
-        return [head, *(f"    {line}" for line in told)] + [f"    cause? {c}" for c in self.causes]
+        return [head, *(f"    {line}" for line in told)] + [
+            f"    cause? {c}" for c in _few(self.causes)
+        ]
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _stage_line(
     digests = {"then": then.get("digest"), "now": now.get("digest")}
     return facts | {"record": digests, "outputs": outputs, "varies_as_declared": varies}
 
-
+# %% ../../notebooks/50_pipeline/33_receipt.ipynb #4104859f
 def make_receipt(
     found: Comparison,  # of both runs
     *,

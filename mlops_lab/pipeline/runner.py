@@ -25,7 +25,7 @@ from ..foundation.errors import LabError, PipelineProblem, close_matches
 from ..foundation.records import write_json
 from ..foundation.settings import Settings
 from ..foundation.workspace import Workspace, open_workspace
-from .closure import find_closure
+from .closure import Closure, find_closure
 from .notebook import StageNotebook, check_parameters, read_notebook
 from .plan import Pipeline, StageSpec
 from .stage import dump_settings
@@ -46,9 +46,10 @@ class RunEnd:
 # %% ../../notebooks/50_pipeline/18_runner.ipynb #96fe0d05
 def spread_parameters(
     pipeline: Pipeline,  # whose stages
+    *,
     given: dict[str, Any],  # by name, or by stage.name
     notebooks: dict[str, StageNotebook],  # by stage
-) -> dict[str, dict[str, Any]]:  # checked values by stage
+) -> dict[str, dict[str, Any]]:  # checked values by stage, without the workspace
     "Give each stage its parameters, and refuse what no stage knows."
     values = {spec.name: dict(spec.parameters) for spec in pipeline.stages}
     for key, value in given.items():
@@ -60,7 +61,19 @@ def spread_parameters(
             raise PipelineProblem(f"no stage has the parameter {key!r}", close_matches(name, known))
         for taker in takers:
             values[taker][name] = value
-    return {name: check_parameters(notebooks[name], items) for name, items in values.items()}
+    checked = {name: check_parameters(notebooks[name], items) for name, items in values.items()}
+    return {
+        name: {key: value for key, value in items.items() if key != "workspace"}
+        for name, items in checked.items()
+    }
+
+
+def _find_closures(
+    notebooks: dict[str, StageNotebook],  # by stage
+) -> dict[str, Closure]:  # code and packages each uses
+    "Find what each stage really uses, looking up each module once."
+    found: dict = {}
+    return {name: find_closure(notebook, found) for name, notebook in notebooks.items()}
 
 # %% ../../notebooks/50_pipeline/18_runner.ipynb #9930322e
 def _describe_source(
@@ -129,8 +142,9 @@ class _Run:
         self.pipeline, self.options = pipeline, options
         self.lab = open_workspace(settings).create()
         self.notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
-        self.parameters = spread_parameters(pipeline, options.parameters, self.notebooks)
-        self.closures = {name: find_closure(one) for name, one in self.notebooks.items()}
+        asked = {"given": options.parameters, "notebooks": self.notebooks}
+        self.parameters = spread_parameters(pipeline, **asked)
+        self.closures = _find_closures(self.notebooks)
         _check_names(pipeline, options)
         self.ledger = ChainLog(self.lab.ledger)
         self.name = _start_run(pipeline, self.lab, settings, options.parameters)
@@ -140,11 +154,10 @@ class _Run:
 
     def stage(self, spec: StageSpec) -> StageRun:
         "One stage of this run."
-        values = {k: v for k, v in self.parameters[spec.name].items() if k != "workspace"}
         return StageRun(
             spec,
             self.notebooks[spec.name],
-            values,
+            self.parameters[spec.name],
             self.closures[spec.name],
             self.folder,
             self.lab,
@@ -174,9 +187,8 @@ class _Run:
         "Stages that may start now."
         if self.options.cancel.is_set() or any(not end.passed for end in self.ends.values()):
             return []
-        known = running | set(self.ends)
-        waiting = [spec for spec in self.pipeline.stages if spec.name not in known]
-        return [spec for spec in waiting if set(spec.after) <= set(self.ends)]
+        rest = [spec for spec in self.pipeline.stages if spec.name not in running | set(self.ends)]
+        return [spec for spec in rest if set(spec.after) <= set(self.ends)]
 
     def _note(self, name: str, future: Future) -> None:
         "Note how a stage ended, in the ledger first."
