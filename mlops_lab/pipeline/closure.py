@@ -160,6 +160,17 @@ def _find_module(
                 return _read_module(name, Path(path), (stat.st_mtime_ns, stat.st_size))
     return None
 
+# %% ../../notebooks/50_pipeline/06_closure.ipynb #eee42472
+def _read_cells(
+    sources: Iterable[str],  # code cells
+) -> _Module:  # as if they were a module without definitions of its own
+    "Read what the cells of a notebook import and do."
+    trees = [parse_cell(source) for source in sources]
+    statements = [node for tree in trees for node in tree.body]
+    imports = {name: origin for tree in trees for name, origin in _read_imports(tree, "").items()}
+    modules = frozenset(module for module, _ in imports.values())
+    return _Module("", {}, imports, _define(statements), modules)
+
 # %% ../../notebooks/50_pipeline/06_closure.ipynb #ab9b9cc6
 @dataclass
 class Closure:
@@ -183,12 +194,7 @@ class Closure:
     ) -> "Closure":  # itself
         "Follow every name that code reads."
         self.cells |= {f"cell {i}": digest_code(source) for i, source in enumerate(sources, 1)}
-        trees = [parse_cell(source) for source in sources]
-        statements = [node for tree in trees for node in tree.body]
-        imports = {k: v for tree in trees for k, v in _read_imports(tree, "").items()}
-        main = _Module(
-            "", {}, imports, _define(statements), frozenset(m for m, _ in imports.values())
-        )
+        main = _read_cells(sources)
         for module in sorted(main.imported):
             self._load(module)
         self._reach_names(main, main.always.names)

@@ -78,11 +78,8 @@ class Stage:
         path: str,  # relative to the run folder
     ) -> Path:  # where to write it
         "Give the path of an output, and note it."
-        place = _inside(self.folder, path)
-        if path not in self._notes.outputs:
-            _make_room(place)
-        self._notes.outputs[path] = place
-        return place
+        self._notes.outputs[path] = _find_output(self.folder, path, self._notes.outputs)
+        return self._notes.outputs[path]
 
     def figure(
         self,
@@ -139,6 +136,18 @@ def _make_room(
         shutil.rmtree(place)
     else:
         place.unlink(missing_ok=True)
+
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #6dcfffac
+def _find_output(
+    folder: Path,  # run folder
+    path: str,  # relative path
+    noted: dict[str, Path],  # outputs that this stage writes already
+) -> Path:  # the place, in a folder that exists
+    "Find a place to write to, empty when it is asked for first."
+    place = _inside(folder, path)
+    if path not in noted:
+        _make_room(place)
+    return place
 
 
 def _find_input(
