@@ -69,14 +69,21 @@ Modules:
 - `mlops_lab.pipeline.fork_server`: Give each stage a process of its own that has its imports already made.
 - `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
 - `mlops_lab.pipeline.kernel_run`: Run the cells of a notebook in a real kernel.
+- `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
+- `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
+- `mlops_lab.pipeline.packages`: Name the versions and the data files that code depends on.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
+- `mlops_lab.pipeline.profile`: Give a pipeline other parameter values by one name.
 - `mlops_lab.pipeline.receipt`: Say on paper whether a run could be repeated, and where it first could not.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
 - `mlops_lab.pipeline.report`: Make one self-contained page about a run.
 - `mlops_lab.pipeline.reproduction`: Run a finished run again with an empty store and say whether it gives the same.
+- `mlops_lab.pipeline.run_lock`: Let the runs of one pipeline in one workspace take turns.
 - `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
+- `mlops_lab.pipeline.selection`: Choose which stages of a run take part, and how.
 - `mlops_lab.pipeline.shell`: Run the cells of a notebook in this process and tell every output.
+- `mlops_lab.pipeline.source`: Tell which commit of a project is being run.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.

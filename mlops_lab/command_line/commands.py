@@ -14,17 +14,17 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from functools import wraps
+from dataclasses import replace
+from functools import partial, reduce, wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..foundation.errors import LabError, PipelineProblem
+from ..foundation.errors import LabError
 
-# %% ../../notebooks/95_command_line/08_commands.ipynb #3e864a3d
-_PIPELINES = "notebooks/pipelines"
+# %% ../../notebooks/95_command_line/08_commands.ipynb #2d558894
 _FILE = click.Path(exists=True, dir_okay=False)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
 
@@ -89,102 +89,54 @@ def doctor(as_json: bool) -> None:
     if not all(finding.passed for finding in findings):
         sys.exit(1)
 
-# %% ../../notebooks/95_command_line/08_commands.ipynb #b6cdfdd6
-def _settings_for(
-    data: str | None,  # file of the user's own data
-    text: str | None,  # its column of texts
-    label: str | None,  # its column of labels
-) -> Any:  # Settings
-    "Read settings, with the user's own data in the place of the world."
-    from dataclasses import replace
-
-    from mlops_lab.foundation.settings import read_settings
-
-    settings = read_settings()
-    own = {"text_column": text, "label_column": label}
-    changes = {key: value for key, value in own.items() if value}
-    if data:
-        changes["data_set"] = str(Path(data).resolve())
-    elif changes:
-        raise PipelineProblem("--text and --label name columns of --data", "--data FILE")
-    return replace(settings, **changes)
-
-
-def _read_pipeline(
-    name: str,  # folder under notebooks/pipelines, or a path
-    settings: Any,  # Settings
-) -> Any:  # Pipeline
-    "Find and read a pipeline of this project."
-    from mlops_lab.pipeline.plan import read_pipeline
-
-    place = settings.project / _PIPELINES / name
-    if not place.exists() and not Path(name).exists():
-        raise PipelineProblem(
-            f"there is no pipeline {name!r} in {place.parent}",
-            "a folder with pipeline.yaml",
-            "run mlops-lab inside a clone of the lab",
-        )
-    return read_pipeline(place if place.exists() else Path(name), vars(settings))
-
-# %% ../../notebooks/95_command_line/08_commands.ipynb #bd2bdcf5
-def _split_parameters(
-    words: tuple[str, ...],  # name=value, or stage.name=value
-    pipeline: Any,  # Pipeline, for the types
-) -> dict[str, Any]:  # typed values
-    "Read -p name=value by the types of the stages' parameters."
-    from mlops_lab.pipeline.notebook import parse_value, read_notebook
-
-    known = {}
-    for spec in pipeline.stages:
-        for name, parameter in read_notebook(spec.notebook).parameters.items():
-            known |= {name: parameter, f"{spec.name}.{name}": parameter}
-    values = {}
-    for word in words:
-        name, sign, text = word.partition("=")
-        if not sign:
-            raise PipelineProblem(f"-p {word} has no value", "-p name=value")
-        values[name] = parse_value(text, known[name]) if name in known else text
-    return values
+# %% ../../notebooks/95_command_line/08_commands.ipynb #fb151d64
+_WHAT = (
+    click.option("--pipeline", default="case_study", show_default=True, help="Which pipeline."),
+    click.option("--profile", default="", metavar="NAME", help="Parameter values by one name."),
+    click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter."),
+)
+_HOW = (
+    click.option("--data", type=_FILE, help="Your own CSV, TSV, JSON lines or Parquet file."),
+    click.option("--text", help="Its column of texts."),
+    click.option("--label", help="Its column of labels."),
+    click.option(
+        "--from", "start", default="", metavar="STAGE", help="Run it and all after again."
+    ),
+    click.option(
+        "--until", default="", metavar="STAGE", help="Run what this needs, and stop there."
+    ),
+    click.option("--only", multiple=True, metavar="STAGE", help="Run it on results of the store."),
+    click.option("--force", multiple=True, metavar="STAGE|all", help="Run it even if cached."),
+    click.option("--busy", type=click.Choice(["wait", "refuse"]), default="wait"),
+    click.option("--jobs", type=click.IntRange(1), help="Stages at once; default from settings."),
+)
 
 
-def _make_options(
-    pipeline: Any,  # Pipeline
-    words: tuple[str, ...],  # parameters as typed
-    **more: Any,  # other options of the run
-) -> Any:  # RunOptions
-    "Put together how a pipeline is to be run."
-    from mlops_lab.command_line.wiring import make_probes, make_promises
-    from mlops_lab.pipeline.stage_run import RunOptions
+def _with_options(
+    *options: Callable[..., Any],  # click's options
+) -> Callable[..., Any]:  # a decorator
+    "Give a command several options at once."
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
-    parameters = _split_parameters(words, pipeline)
-    return RunOptions(parameters, probes=make_probes(), promises=make_promises(), **more)
-
-# %% ../../notebooks/95_command_line/08_commands.ipynb #ae808375
+# %% ../../notebooks/95_command_line/08_commands.ipynb #eb9c5eb1
 @main.command()
-@click.option("--pipeline", default="case_study", show_default=True, help="Which pipeline.")
-@click.option("--data", type=_FILE, help="Your own CSV, TSV, JSON lines or Parquet file.")
-@click.option("--text", help="Its column of texts.")
-@click.option("--label", help="Its column of labels.")
-@click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A stage parameter.")
-@click.option("--force", multiple=True, metavar="STAGE", help="Run this stage even if cached.")
-@click.option("--jobs", type=click.IntRange(1), help="Stages at once; default from settings.")
+@_with_options(*_WHAT, *_HOW)
 @_AS_JSON
 @_guard
-def run(pipeline: str, as_json: bool, **asked: Any) -> None:
+def run(as_json: bool, **asked: Any) -> None:
     "Run the pipeline; what did not change comes from the store."
     from mlops_lab.command_line.outcome import close_run, closing_lines
     from mlops_lab.command_line.progress import make_progress
+    from mlops_lab.command_line.request import RunRequest, take_order
     from mlops_lab.pipeline.runner import run_pipeline
 
-    settings = _settings_for(asked["data"], asked["text"], asked["label"])
-    plan = _read_pipeline(pipeline, settings)
-    force = frozenset(plan.stage(name).name for name in asked["force"])
-    more = {"force": force, "jobs": asked["jobs"] or settings.jobs}
-    shown = make_progress(len(plan.stages), quiet=as_json)
-    options = _make_options(plan, asked["parameters"], observer=shown, **more)
+    order = take_order(RunRequest(**asked))
+    title, chosen = order.pipeline.title, order.options.stages
+    shown = make_progress(len(chosen), quiet=as_json)
+    options = replace(order.options, observer=shown, on_wait=partial(click.echo, err=True))
     with shown or nullcontext():
-        end = run_pipeline(plan, settings, options=options)
-    told = close_run(end, settings, title=plan.title)
+        end = run_pipeline(order.pipeline, order.settings, options=options)
+    told = close_run(end, order.settings, title=title)
     _tell(told if as_json else "\n".join(closing_lines(told)), as_json)
     if not told["passed"]:
         sys.exit(1)
@@ -192,26 +144,24 @@ def run(pipeline: str, as_json: bool, **asked: Any) -> None:
 # %% ../../notebooks/95_command_line/08_commands.ipynb #a56a29ed
 @main.command()
 @click.argument("stage")
-@click.option("--pipeline", default="case_study", show_default=True, help="Which pipeline.")
-@click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A stage parameter.")
+@_with_options(*_WHAT)
 @_AS_JSON
 @_guard
-def explain(stage: str, pipeline: str, parameters: tuple[str, ...], as_json: bool) -> None:
+def explain(stage: str, as_json: bool, **asked: Any) -> None:
     "Say whether STAGE would run again, and which change makes it."
-    from mlops_lab.foundation.settings import read_settings
+    from mlops_lab.command_line.request import RunRequest, take_order
     from mlops_lab.foundation.workspace import open_workspace
     from mlops_lab.pipeline.explanation import explain_stage
     from mlops_lab.pipeline.history import find_run
 
-    settings = read_settings()
-    plan = _read_pipeline(pipeline, settings)
-    lab = open_workspace(settings)
+    order = take_order(RunRequest(**asked))
+    lab = open_workspace(order.settings)
     told = explain_stage(
-        plan,
+        order.pipeline,
         stage,
-        settings=settings,
+        settings=order.settings,
         run_folder=lab.run(find_run(lab).run),
-        options=_make_options(plan, parameters),
+        options=order.options,
     )
     changes = [vars(change) for change in told.changes]
     facts = vars(told) | {"changes": changes}

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from ..foundation.records import read_json
 from ..foundation.workspace import Workspace
-from ..tracking.registry import Registry
 
 # %% ../../notebooks/95_command_line/02_wiring.ipynb #44d9841e
 def find_opponent(
@@ -22,6 +21,8 @@ def find_opponent(
     lab: Workspace,  # with the registry
 ) -> str:  # digest of the opponent's bundle, or none
     "Name the champion that the best candidate has to beat."
+    from mlops_lab.tracking.registry import Registry
+
     best = read_json(folder / "evaluation" / "best.json")
     opponent = Registry(lab).opponent_of(best["bundle_digest"])
     return opponent.digest if opponent else "none"
@@ -32,6 +33,8 @@ def find_champion(
     lab: Workspace,  # with the registry
 ) -> str:  # digest of the champion's bundle, or none
     "Name the present champion."
+    from mlops_lab.tracking.registry import Registry
+
     champion = Registry(lab).champion()
     return champion.digest if champion else "none"
 

@@ -15,10 +15,11 @@ __all__ = ['Entry', 'ChainLog']
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from .errors import RecordProblem
@@ -71,6 +72,33 @@ def _parse_line(
     except (ValueError, TypeError, KeyError):
         return None
 
+# %% ../../notebooks/10_foundation/05_chain.ipynb #6172dcc5
+def _chain_up(
+    last: Entry | None,  # the line before
+    items: list[tuple[str, dict]],  # kind and facts of each line
+) -> list[Entry]:  # the next lines
+    "Chain several entries to the last one."
+    entries = []
+    for kind, data in items:
+        last = _make_entry(last, kind, data)
+        entries.append(last)
+    return entries
+
+
+def _write_entries(
+    path: Path,  # log file, locked by the caller
+    head: Path,  # its head file
+    entries: list[Entry],  # the next lines
+) -> list[Entry]:  # the same, now on disk
+    "Write lines in one go, and remember the last."
+    if entries:
+        with open(path, "ab") as file:
+            file.write(b"".join(entry.as_line() for entry in entries))
+            file.flush()
+            os.fsync(file.fileno())
+        write_json(head, {"number": entries[-1].number, "digest": entries[-1].digest})
+    return entries
+
 # %% ../../notebooks/10_foundation/05_chain.ipynb #3dc53e58
 class ChainLog:
     "An append-only log whose lines are chained by digest."
@@ -88,18 +116,20 @@ class ChainLog:
         data: dict,  # the facts
     ) -> Entry:  # the line as written
         "Add one line; when this returns, it is on disk."
-        canonical_json(data)
+        return self.extend([(kind, data)])[0]
+
+    def extend(
+        self,
+        items: Iterable[tuple[str, dict]],  # kind and facts of each line
+    ) -> list[Entry]:  # the lines as written
+        "Add lines in one turn; when this returns, they are on disk."
+        given = list(items)
+        canonical_json([data for _, data in given])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(self.path):
             last = _mend_tail(self.path)
             _check_head(self.path, _read_head(self._head), last)
-            entry = _make_entry(last, kind, data)
-            with open(self.path, "ab") as file:
-                file.write(entry.as_line())
-                file.flush()
-                os.fsync(file.fileno())
-            write_json(self._head, {"number": entry.number, "digest": entry.digest})
-        return entry
+            return _write_entries(self.path, self._head, _chain_up(last, given))
 
     def read(self) -> list[Entry]:
         "All whole lines, oldest first; a torn last line is left out."
@@ -108,19 +138,16 @@ class ChainLog:
     def backwards(self) -> Iterator[Entry]:
         "Checked lines, newest first, read only as far as asked."
         head, newer = _read_head(self._head), None
-        for line in _lines_backwards(self.path):
+        for line in chain(_lines_backwards(self.path), [b""]):
             where = f"line {newer.number - 1}" if newer else "the last line"
-            entry = _check_line(self.path, where, line)
+            entry = _check_line(self.path, where, line) if line else None
             if newer is None:
                 _check_head(self.path, head, entry)
             else:
                 _check_link(self.path, newer, entry)
-            yield entry
+            if entry:
+                yield entry
             newer = entry
-        if newer is None:
-            _check_head(self.path, head, None)
-        else:
-            _check_link(self.path, newer, None)
 
     def last(
         self,
@@ -235,9 +262,8 @@ def _check_head(
 ) -> None:
     "Notice lines that were cut from the end."
     number = last.number if last else 0
-    if head["number"] > number or (
-        head["number"] == number and last and head["digest"] != last.digest
-    ):
+    same = last is not None and head["number"] == number
+    if head["number"] > number or (same and head["digest"] != last.digest):
         raise RecordProblem(
             f"{path.name} ends at line {number}, but line {head['number']} had been written",
             "a log that only grows",

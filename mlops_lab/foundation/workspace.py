@@ -86,6 +86,18 @@ class Workspace:
         "Folder of one run."
         return self.runs / run_id
 
+    @property
+    def memory(self) -> Path:
+        "What was worked out from files that did not change since."
+        return self.root / "memory.json"
+
+    def lock(
+        self,
+        pipeline: str,  # name of a pipeline
+    ) -> Path:  # its lock
+        "Lock that runs of one pipeline hold in turn."
+        return self.root / "locks" / f"{pipeline}.lock"
+
     def create(self) -> "Workspace":
         "Make the folders, or say why that is not possible."
         _make_folders(self.root, (self.runs, self.store, self.models, self.artifacts))

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import mlops_lab
-from ..foundation.records import digest_folder, digest_json
-from .closure import Closure, asset_digests, package_versions
+from ..foundation.records import digest_json
+from .closure import Closure
+from .memory import Memory, digest_place
+from .packages import asset_digests, package_versions
 from .plan import StageSpec
 
 # %% ../../notebooks/50_pipeline/07_cache_key.ipynb #7250f464
@@ -28,17 +30,22 @@ def key_parts(
     parameters: dict[str, Any],  # resolved, without the workspace
     folder: Path,  # run folder, in which the inputs lie
     state: dict[str, str],  # lab state the stage declares
+    memory: Memory | None = None,  # of digests
 ) -> dict[str, Any]:  # what the result depends on
     "Collect everything a stage's result depends on."
-    package = Path(mlops_lab.__file__).parent
+    memory = memory or Memory()
+    versions, data = closure.known.get("versions"), closure.known.get("data")
+    if versions is None or data is None:
+        versions = package_versions(closure.packages)
+        data = asset_digests(closure.assets, Path(mlops_lab.__file__).parent)
     return {
         "notebook": closure.cells,
         "parameters": parameters,
-        "inputs": {path: digest_folder(folder / path) for path in spec.inputs},
-        "outside": {path: _digest_outside(path) for path in spec.outside},
+        "inputs": {path: digest_place(folder / path, memory) for path in spec.inputs},
+        "outside": {path: _digest_outside(path, memory) for path in spec.outside},
         "outputs": {path: "declared" for path in spec.outputs},
-        "code": closure.definitions | asset_digests(closure.assets, package),
-        "packages": package_versions(closure.packages),
+        "code": closure.definitions | data,
+        "packages": versions,
         "python": {"version": platform.python_version()},
         "state": state,
     }
@@ -46,9 +53,10 @@ def key_parts(
 # %% ../../notebooks/50_pipeline/07_cache_key.ipynb #333a52e5
 def _digest_outside(
     path: str,  # a file elsewhere, or a word that is no file
+    memory: Memory,  # of digests
 ) -> str:  # digest of its content, or that there is none
     "Digest a file outside of the run, which may be absent."
-    return digest_folder(Path(path)) if Path(path).exists() else "no such file"
+    return digest_place(Path(path), memory) if Path(path).exists() else "no such file"
 
 # %% ../../notebooks/50_pipeline/07_cache_key.ipynb #1ae85c7b
 def make_key(

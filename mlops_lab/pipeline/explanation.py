@@ -61,13 +61,13 @@ def explain_stage(
     notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
     values = spread_parameters(pipeline, given=options.parameters, notebooks=notebooks)
     told: dict[str, Explanation] = {}
-    found: dict = {}
     for spec in pipeline.stages:  # each comes after those it waits for
         parts = None
         if all((run_folder / path).exists() for path in spec.inputs):
             state = {probe: options.probes[probe](run_folder, lab) for probe in spec.state}
-            asked = {"parameters": values[spec.name], "folder": run_folder, "state": state}
-            parts = key_parts(spec, find_closure(notebooks[spec.name], found), **asked)
+            given = {k: v for k, v in values[spec.name].items() if k != "workspace"}
+            asked = {"parameters": given, "folder": run_folder, "state": state}
+            parts = key_parts(spec, find_closure(notebooks[spec.name]), **asked)
         told[spec.name] = _compare(spec, parts, Store(lab.store), told)
         if spec is wanted:
             break

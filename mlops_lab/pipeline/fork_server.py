@@ -153,6 +153,23 @@ def _start_first(
             start_new_session=True,
         )
 
+# %% ../../notebooks/50_pipeline/11_fork_server.ipynb #1de61cc7
+def _hand_over(
+    control: socket.socket,  # to a server
+    request: dict[str, Any],  # what for
+    *ends: socket.socket,  # of a new connection: kept by this side, handed over
+) -> None:
+    "Hand one end of a connection to a server."
+    mine, theirs = ends
+    try:
+        socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
+    except OSError as error:
+        mine.close()
+        found = f"the fork server is gone: {error.strerror}"
+        raise PipelineProblem(found, "a server that answers", "see its log") from error
+    finally:
+        theirs.close()
+
 # %% ../../notebooks/50_pipeline/11_fork_server.ipynb #f255a089
 class ForkServer:
     "Starts processes that have their imports made."
@@ -183,7 +200,7 @@ class ForkServer:
         with self._lock:
             if name not in self._controls:
                 mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                self._ask("", {"preload": heavy}, mine, theirs)
+                _hand_over(self._controls[""], {"preload": heavy}, mine, theirs)
                 self._controls[name] = mine
         return name
 
@@ -194,7 +211,7 @@ class ForkServer:
         "Ask for a fork."
         mine, theirs = socket.socketpair()
         with self._lock:
-            self._ask(server, {"stage": True}, mine, theirs)
+            _hand_over(self._controls[server], {"stage": True}, mine, theirs)
         return mine
 
     def close(self) -> None:
@@ -202,24 +219,6 @@ class ForkServer:
         for control in self._controls.values():
             control.close()
         self._process.wait()
-
-    def _ask(
-        self,
-        server: str,  # which server
-        request: dict[str, Any],  # what for
-        mine: socket.socket,  # kept by this side
-        theirs: socket.socket,  # handed over
-    ) -> None:
-        "Hand one end of a connection to a server."
-        try:
-            message = [json.dumps(request).encode()]
-            socket.send_fds(self._controls[server], message, [theirs.fileno()])
-        except OSError as error:
-            mine.close()
-            found = f"the fork server is gone: {error.strerror}"
-            raise PipelineProblem(found, "a server that answers", "see its log") from error
-        finally:
-            theirs.close()
 
 # %% ../../notebooks/50_pipeline/11_fork_server.ipynb #9af0e963
 def main() -> None:

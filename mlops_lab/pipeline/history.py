@@ -76,7 +76,8 @@ def _summarise(
 ) -> RunSummary:  # one run
     "Put together what is known about a run."
     state = end["state"] if end else "running" if _is_alive(facts.get("process")) else "interrupted"
-    commit = (facts.get("commit") or "")[:8] + ("+" if facts.get("dirty") else "")
+    dirty = {**facts, **(end or {})}.get("dirty")
+    commit = (facts.get("commit") or "")[:8] + ("+" if dirty else "")
     seconds = end["seconds"] if end else 0.0
     if state == "running":
         stages |= _stages_under_way(lab.run(facts["run"]), stages)

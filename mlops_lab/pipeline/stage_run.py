@@ -18,17 +18,20 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..foundation.errors import LabError, PipelineProblem
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
 from .closure import Closure
-from .fork_server import ForkServer
+from .memory import Memory
 from .notebook import StageNotebook
 from .plan import StageSpec
 from .record import StageRecord, read_record
 from .store import Result, Store
+
+if TYPE_CHECKING:
+    from mlops_lab.pipeline.fork_server import ForkServer
 
 # %% ../../notebooks/50_pipeline/17_stage_run.ipynb #e233fc55
 @dataclass(frozen=True)
@@ -49,9 +52,13 @@ class RunOptions:
 
     parameters: dict[str, Any] = field(default_factory=dict)  # by name, or by stage.name
     force: frozenset[str] = frozenset()  # stages that run even if cached
+    stages: frozenset[str] | None = None  # stages that take part, all if nothing
+    stored: frozenset[str] = frozenset()  # stages that may only come from the store
     jobs: int = 2  # stages that may run at once
     warm: bool = True  # whether stages are forks of a process with their imports made
     observer: Callable[[Progress], None] | None = None  # told every step
+    busy: str = "wait"  # if this pipeline is running here already: wait or refuse
+    on_wait: Callable[[str], None] | None = None  # told whom the run waits for
     cancel: threading.Event = field(default_factory=threading.Event)  # set it to stop
     probes: dict[str, Callable[[Path, Workspace], str]] = field(default_factory=dict)  # lab state
     promises: dict[str, Callable[[Path, Workspace], bool]] = field(default_factory=dict)  # kept?
@@ -146,12 +153,13 @@ class StageRun:
     folder: Path  # of the run
     lab: Workspace  # the lab it runs in
     options: RunOptions  # of the run
-    forks: Callable[[], tuple[ForkServer | None, str]] = lambda: (None, "")  # warm processes
+    forks: Callable[[], "tuple[ForkServer | None, str]"] = lambda: (None, "")  # warm processes
+    memory: Memory = field(default_factory=Memory)  # of digests
 
     @property
     def store(self) -> Store:
         "Where results are kept."
-        return Store(self.lab.store)
+        return Store(self.lab.store, self.memory)
 
     def tell(
         self,
@@ -170,9 +178,11 @@ def finish_stage(
     options, spec = run.options, run.spec
     state = {name: options.probes[name](run.folder, run.lab) for name in spec.state}
     asked = {"parameters": run.parameters, "folder": run.folder, "state": state}
-    parts = key_parts(spec, run.closure, **asked)
+    parts = key_parts(spec, run.closure, memory=run.memory, **asked)
     key = make_key(parts)
     result = None if spec.name in options.force else run.store.find(key)
+    if result is None and spec.name in options.stored:
+        return StageEnd(spec.name, "never run", key=key, reason="its result is not in the store")
     if result is None:
         return _execute(run, key, parts=parts, why=_why(run, parts))
     run.store.restore(result, run.folder)

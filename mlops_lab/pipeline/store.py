@@ -16,6 +16,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from uuid import uuid4
 
 from ..foundation.errors import RecordProblem
 from ..foundation.records import digest_file, read_json, write_json
+from .memory import Memory
 
 # %% ../../notebooks/50_pipeline/08_store.ipynb #9579451f
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ class Store:
     def __init__(
         self,
         root: Path,  # folder of the store
+        memory: Memory | None = None,  # of digests
     ) -> None:
-        self._root = Path(root)
+        self._root, self._memory = Path(root), memory or Memory()
 
     def find(
         self,
@@ -55,8 +58,8 @@ class Store:
             result = Result(**read_json(self._result_path(key)))
         except (RecordProblem, TypeError):
             return None
-        broken = [digest for digest in result.files.values() if not _holds(self._root, digest)]
-        return None if broken or result.key != key else result
+        whole = _is_whole(self._root, result, self._memory)
+        return result if whole and result.key == key else None
 
     def keep(
         self,
@@ -67,9 +70,9 @@ class Store:
     ) -> Result:  # with its files
         "Keep what a stage made."
         files = {}
-        for path in paths:
-            for file in _files_at(folder / path):
-                files[file.relative_to(folder).as_posix()] = _keep_file(self._root, file)
+        for file in (one for path in paths for one in _files_at(folder / path)):
+            digest = _keep_file(self._root, file, self._memory)
+            files[file.relative_to(folder).as_posix()] = digest
         kept = Result(**(asdict(result) | {"files": files}))
         write_json(self._result_path(result.key), asdict(kept))
         write_json(self._latest_path(result.stage), {"key": result.key})
@@ -83,8 +86,8 @@ class Store:
         "Put the files of a result into a run folder."
         for path, digest in result.files.items():
             place = folder / path
-            place.parent.mkdir(parents=True, exist_ok=True)
             _link(_object_path(self._root, digest), place)
+            self._memory.note(place, digest)
 
     def latest(
         self,
@@ -92,8 +95,9 @@ class Store:
     ) -> Result | None:  # its newest result, to explain changes
         "Find the newest result of a stage."
         try:
-            key = read_json(self._latest_path(stage))["key"]
-            return Result(**read_json(self._result_path(key)))
+            return Result(
+                **read_json(self._result_path(read_json(self._latest_path(stage))["key"]))
+            )
         except (RecordProblem, TypeError, KeyError):
             return None
 
@@ -116,15 +120,25 @@ def _object_path(
 def _holds(
     root: Path,  # folder of the store
     digest: str,  # of an object
+    memory: Memory,  # of digests
 ) -> bool:  # whether the store has it unchanged
     "Tell whether an object is there and whole."
     place = _object_path(root, digest)
     if not place.is_file():
         return False
-    if digest_file(place) == digest:
+    if memory.digest(place) == digest:
         return True
     os.replace(place, place.with_name(f"{place.name}.changed-{uuid4().hex[:8]}"))
     return False
+
+# %% ../../notebooks/50_pipeline/08_store.ipynb #a4d2d2ea
+def _is_whole(
+    root: Path,  # folder of the store
+    result: Result,  # as noted
+    memory: Memory,  # of digests
+) -> bool:  # whether all its files are there unchanged
+    "Tell whether the store still has every file of a result."
+    return all(_holds(root, digest, memory) for digest in result.files.values())
 
 # %% ../../notebooks/50_pipeline/08_store.ipynb #a81e81bf
 def _files_at(
@@ -138,17 +152,19 @@ def _files_at(
 def _keep_file(
     root: Path,  # folder of the store
     file: Path,  # in a run folder
+    memory: Memory,  # of digests
 ) -> str:  # its digest
     "Keep one file, and let the run share it."
     digest = digest_file(file)
     place = _object_path(root, digest)
-    if not _holds(root, digest):
+    if not _holds(root, digest, memory):
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f".{place.name}.{uuid4().hex[:8]}.part")
         shutil.copyfile(file, draft)
         _flush_read_only(draft)
         os.replace(draft, place)
     _link(place, file)
+    memory.note(file, digest)
     return digest
 
 # %% ../../notebooks/50_pipeline/08_store.ipynb #9319bbd1
@@ -169,6 +185,10 @@ def _link(
     place: Path,  # where it shall appear
 ) -> None:
     "Let an object appear in a run folder, by link or by copy."
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        os.link(source, place)
+        return
     draft = place.with_name(f".{place.name}.{uuid4().hex[:8]}.part")
     try:
         os.link(source, draft)
