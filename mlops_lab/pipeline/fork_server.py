@@ -180,8 +180,7 @@ class ForkServer:
         log: Path,  # for what the servers say
     ) -> None:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._lock = threading.Lock()
-        self._controls = {"": mine}
+        self._lock, self._controls = threading.Lock(), {"": mine}
         self._preload = tuple(preload)
         self._process = _start_first(theirs, self._preload, log)
         theirs.close()
