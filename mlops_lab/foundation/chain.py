@@ -15,7 +15,7 @@ __all__ = ['Entry', 'ChainLog']
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,8 +79,7 @@ def _chain_up(
     "Chain several entries to the last one."
     entries = []
     for kind, data in items:
-        last = _make_entry(last, kind, data)
-        entries.append(last)
+        entries.append(_make_entry(entries[-1] if entries else last, kind, data))
     return entries
 
 
@@ -119,16 +118,14 @@ class ChainLog:
 
     def extend(
         self,
-        items: Iterable[tuple[str, dict]],  # kind and facts of each line
+        items: list[tuple[str, dict]],  # kind and facts of each line
     ) -> list[Entry]:  # the lines as written
         "Add lines in one turn; when this returns, they are on disk."
-        given = list(items)
-        canonical_json([data for _, data in given])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(self.path):
             last = _mend_tail(self.path)
             _check_head(self.path, _read_head(self._head), last)
-            return _write_entries(self.path, self._head, _chain_up(last, given))
+            return _write_entries(self.path, self._head, _chain_up(last, items))
 
     def read(self) -> list[Entry]:
         "All whole lines, oldest first; a torn last line is left out."
