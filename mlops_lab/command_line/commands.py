@@ -36,7 +36,7 @@ def _tell(
     "Write an answer to standard output."
     click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str) if as_json else value)
 
-
+# %% ../../notebooks/95_command_line/08_commands.ipynb #a1d65d23
 def _as_lab_error(
     error: LabError | ModuleNotFoundError,  # what went wrong
 ) -> LabError:  # the same in the user's words
@@ -49,7 +49,7 @@ def _as_lab_error(
     found = f"the package {package!r} is not installed"
     return LabError(found, remedy="make setup; mlops-lab doctor lists every missing package")
 
-
+# %% ../../notebooks/95_command_line/08_commands.ipynb #86d86c6c
 def _guard(
     command: Callable[..., None],  # a command
 ) -> Callable[..., None]:  # the same, with errors told
@@ -183,7 +183,7 @@ def serve(port: int | None, bundle: str | None) -> None:
     with suppress(KeyboardInterrupt):  # the way this command is meant to end
         serve_here(settings, port=port, bundle=Path(bundle) if bundle else None)
 
-
+# %% ../../notebooks/95_command_line/08_commands.ipynb #1b0d4fde
 @main.command()
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @_guard

@@ -15,7 +15,7 @@ __all__ = ['Entry', 'ChainLog']
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,8 +40,7 @@ class Entry:
         "Spell the entry as one line of JSON."
         return canonical_json(vars(self)) + b"\n"
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #37127835
-_GENESIS = ""
+# %% ../../notebooks/10_foundation/05_chain.ipynb #8ce16045
 _MEND = "restore the log from a copy, or move it and its .head file aside to begin a new one"
 
 
@@ -56,7 +55,7 @@ def _make_entry(
         "at": datetime.now(UTC).isoformat(timespec="microseconds"),
         "kind": kind,
         "data": data,
-        "previous": last.digest if last else _GENESIS,
+        "previous": last.digest if last else "",
     }
     return Entry(**body, digest=digest_json(body))
 
@@ -119,16 +118,15 @@ class ChainLog:
 
     def extend(
         self,
-        items: Iterable[tuple[str, dict]],  # kind and facts of each line
+        items: list[tuple[str, dict]],  # kind and facts of each line
     ) -> list[Entry]:  # the lines as written
         "Add lines in one turn; when this returns, they are on disk."
-        given = list(items)
-        canonical_json([data for _, data in given])
+        canonical_json([data for _, data in items])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(self.path):
             last = _mend_tail(self.path)
             _check_head(self.path, _read_head(self._head), last)
-            return _write_entries(self.path, self._head, _chain_up(last, given))
+            return _write_entries(self.path, self._head, _chain_up(last, items))
 
     def read(self) -> list[Entry]:
         "All whole lines, oldest first; a torn last line is left out."
@@ -160,7 +158,7 @@ class ChainLog:
 
     def verify(self) -> int:
         "Check every line of the chain and count them."
-        head, last = _read_head(self._head), None  # the head first: it is never ahead of the log
+        head, last = _read_head(self._head), None  # first: it is never ahead of the log
         for number, line in enumerate(_lines(self.path), start=1):
             entry = _check_line(self.path, f"line {number}", line)
             _check_link(self.path, entry, last)
@@ -186,6 +184,17 @@ def _lines(
     if not path.exists():
         return []
     return path.read_bytes().split(b"\n")[:-1]
+
+
+def _mend_tail(
+    path: Path,  # log file, locked by the caller
+) -> Entry | None:  # the last whole entry
+    "Give the last entry, after moving a torn line aside."
+    if not path.exists():
+        return None
+    _set_torn_line_aside(path)
+    line = next(_lines_backwards(path), None)
+    return _check_line(path, "the last line", line) if line else None
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #99644ed8
 def _lines_backwards(
@@ -238,17 +247,6 @@ def _set_torn_line_aside(
             file.truncate(end)
             os.fsync(file.fileno())
 
-# %% ../../notebooks/10_foundation/05_chain.ipynb #6b7df469
-def _mend_tail(
-    path: Path,  # log file, locked by the caller
-) -> Entry | None:  # the last whole entry
-    "Give the last entry, after moving a torn line aside."
-    if not path.exists():
-        return None
-    _set_torn_line_aside(path)
-    line = next(_lines_backwards(path), None)
-    return _check_line(path, "the last line", line) if line else None
-
 # %% ../../notebooks/10_foundation/05_chain.ipynb #c4a930f6
 def _read_head(
     path: Path,  # head file
@@ -264,9 +262,8 @@ def _check_head(
 ) -> None:
     "Notice lines that were cut from the end."
     number = last.number if last else 0
-    if head["number"] > number or (
-        head["number"] == number and last and head["digest"] != last.digest
-    ):
+    changed = head["number"] == number and last and head["digest"] != last.digest
+    if head["number"] > number or changed:
         raise RecordProblem(
             f"{path.name} ends at line {number}, but line {head['number']} had been written",
             "a log that only grows",
@@ -297,7 +294,7 @@ def _check_link(
     before: Entry | None,  # the line before it, None if it is the first
 ) -> None:
     "Check that a line follows the line before it."
-    number, digest = (before.number, before.digest) if before else (0, _GENESIS)
+    number, digest = (before.number, before.digest) if before else (0, "")
     if (entry.number, entry.previous) != (number + 1, digest):
         found = f"line {number + 1} of {path.name} does not follow line {number}"
         raise RecordProblem(found, "an unbroken chain", _MEND)

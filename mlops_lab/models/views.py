@@ -70,6 +70,7 @@ def _draw_one_pass(
         bars = axes.bar(places, values, width=0.38, color=colour, label=f"{split} rows")
         axes.bar_label(bars, fmt="%.3f")
     axes.set_xticks(range(len(kinds)), [name.replace("_", " ") for name in kinds])
+    axes.set_xlabel("quality on rows that were learned from, and on rows that were not")
     axes.set_ylim(0, 1.1)
     axes.legend(frameon=False, loc="lower right")
     return figure

@@ -80,7 +80,9 @@ def _read_side(
 ) -> _Side:  # what is there
     "Read how a stage ended in a run."
     place = folder / "ends" / f"{stage}.json"
-    end = read_json(place) if place.exists() else {"state": "never run"}
+    restored = (folder / "records" / f"{stage}.json").exists()
+    end = {"state": "cached" if restored else "never run"}
+    end = read_json(place) if place.exists() else end
     passed = end["state"] in ("done", "cached")
     record = read_record(folder / "records" / f"{stage}.json") if passed else None
     return _Side(folder, end["state"], end.get("key", ""), record)

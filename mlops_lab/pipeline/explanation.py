@@ -59,7 +59,7 @@ def explain_stage(
     "Explain what a stage would do now."
     wanted, lab = pipeline.stage(name), open_workspace(settings)
     notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
-    values = spread_parameters(pipeline, options.parameters, notebooks)
+    values = spread_parameters(pipeline, options.parameters, notebooks=notebooks)
     told: dict[str, Explanation] = {}
     for spec in pipeline.stages:  # each comes after those it waits for
         parts = None

@@ -54,6 +54,7 @@ class RunEnd:
 def spread_parameters(
     pipeline: Pipeline,  # whose stages
     given: dict[str, Any],  # by name, or by stage.name
+    *,
     notebooks: dict[str, StageNotebook],  # by stage
 ) -> dict[str, dict[str, Any]]:  # checked values by stage
     "Give each stage its parameters, and refuse what no stage knows."
@@ -107,7 +108,7 @@ def _prepare(
 ) -> _Prepared:  # checked
     "Read every notebook, and refuse what can be refused."
     notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
-    parameters = spread_parameters(pipeline, options.parameters, notebooks)
+    parameters = spread_parameters(pipeline, options.parameters, notebooks=notebooks)
     for spec in pipeline.stages:
         _check_names(spec, options)
     closures = {name: find_closure(one, memory) for name, one in notebooks.items()}

@@ -130,16 +130,17 @@ def _inside(
         )
     return place
 
-# %% ../../notebooks/50_pipeline/03_stage.ipynb #1d4793a4
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #49579037
 def _make_room(
     place: Path,  # where an output will be written
-) -> None:
+) -> Path:  # the same place, empty
     "Remove an older output, which the store may share, so that writing never changes it."
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir():
         shutil.rmtree(place)
     else:
         place.unlink(missing_ok=True)
+    return place
 
 
 def _find_input(
@@ -157,7 +158,7 @@ def _find_input(
         )
     return place
 
-# %% ../../notebooks/50_pipeline/03_stage.ipynb #4c9ed89c
+# %% ../../notebooks/50_pipeline/03_stage.ipynb #098cbba6
 def _find_output(
     stage: Stage,  # that writes
     path: str,  # relative path
@@ -166,10 +167,8 @@ def _find_output(
     if path in stage._notes.inputs:
         found = f"stage {stage.name!r} would write to {path}, which it reads"
         raise PipelineProblem(found, "outputs that are not inputs", "write to a new path")
-    place = _inside(stage.folder, path)
-    if path not in stage._notes.outputs:
-        _make_room(place)
-    return place
+    known = stage._notes.outputs.get(path)
+    return known or _make_room(_inside(stage.folder, path))
 
 # %% ../../notebooks/50_pipeline/03_stage.ipynb #3cc90618
 def _make_record(
