@@ -34,6 +34,18 @@ Modules:
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
+- `mlops_lab.maturity.answers`: Hold what one person claims about a project, and carry it through JSON unchanged.
+- `mlops_lab.maturity.assessment`: Weigh each claim against its evidence, and tell what every model makes of the rest.
+- `mlops_lab.maturity.bank`: Read the criteria every assessment asks, and refuse a bank that contradicts itself.
+- `mlops_lab.maturity.comparison`: Tell what a project gained and lost between two assessments, lost evidence above all.
+- `mlops_lab.maturity.crosswalk`: Put the models side by side and count how far they disagree on the same project.
+- `mlops_lab.maturity.disagreement`: Show where several raters differ, and choose what is worth talking about.
+- `mlops_lab.maturity.history`: Keep every assessment in a log that only grows, and open a round when all have answered.
+- `mlops_lab.maturity.lenses`: Tell the level that published maturity models give to the same answers.
+- `mlops_lab.maturity.next_steps`: Name the three steps worth taking first, with the lesson that teaches each.
+- `mlops_lab.maturity.published_models`: Read what published maturity models ask at each of their levels.
+- `mlops_lab.maturity.radar`: Draw nine dimensions as two shapes: what is claimed, and what counts.
+- `mlops_lab.maturity.test_score`: Count the 28 tests of the ML Test Score and name the band of the weakest section.
 - `mlops_lab.models.bag_model`: Compute probabilities from a bag of features with one table and NumPy.
 - `mlops_lab.models.bundle`: Keep a whole model in one folder that can be checked and read without running any of its content.
 - `mlops_lab.models.candidates`: Offer the candidates by name.
