@@ -2,6 +2,7 @@
 
 Modules:
 
+- `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
 - `mlops_lab.command_line.history_commands`: Offer at a terminal what the ledger and the run folders know.
@@ -37,15 +38,32 @@ Modules:
 - `mlops_lab.maturity.answers`: Hold what one person claims about a project, and carry it through JSON unchanged.
 - `mlops_lab.maturity.assessment`: Weigh each claim against its evidence, and tell what every model makes of the rest.
 - `mlops_lab.maturity.bank`: Read the criteria every assessment asks, and refuse a bank that contradicts itself.
+- `mlops_lab.maturity.code_checks`: Judge what git, its people, CI files and tests prove, lab or no lab.
 - `mlops_lab.maturity.comparison`: Tell what a project gained and lost between two assessments, lost evidence above all.
 - `mlops_lab.maturity.crosswalk`: Put the models side by side and count how far they disagree on the same project.
 - `mlops_lab.maturity.disagreement`: Show where several raters differ, and choose what is worth talking about.
+- `mlops_lab.maturity.document_checks`: Judge what definitions and documents in version control prove.
+- `mlops_lab.maturity.evidence`: Ask every check about a project and tell how far each criterion is proved.
+- `mlops_lab.maturity.findings`: Say what one check found: how much, how far it proves, and where a person can look.
 - `mlops_lab.maturity.history`: Keep every assessment in a log that only grows, and open a round when all have answered.
 - `mlops_lab.maturity.lenses`: Tell the level that published maturity models give to the same answers.
+- `mlops_lab.maturity.model_checks`: Judge what the decision log proves about models.
+- `mlops_lab.maturity.monitor_checks`: Judge what monitoring records and alerts prove.
 - `mlops_lab.maturity.next_steps`: Name the three steps worth taking first, with the lesson that teaches each.
+- `mlops_lab.maturity.page`: Write an assessment as a page that stands alone, and as a badge.
 - `mlops_lab.maturity.published_models`: Read what published maturity models ask at each of their levels.
 - `mlops_lab.maturity.radar`: Draw nine dimensions as two shapes: what is claimed, and what counts.
+- `mlops_lab.maturity.report`: Tell an assessment in words: levels, what is missing, what to do next.
+- `mlops_lab.maturity.repository`: Read from git who changed what, and from the tree what is written down.
+- `mlops_lab.maturity.run_checks`: Judge what pipeline runs prove: order, triggers, data, records.
+- `mlops_lab.maturity.run_traces`: Read what pipeline runs left in a workspace: ledger, records, executed notebooks.
+- `mlops_lab.maturity.service_checks`: Judge what deployments and stored scores prove.
+- `mlops_lab.maturity.store_traces`: Read from the tracking and score databases what was trained and what was answered.
+- `mlops_lab.maturity.test_reports`: Read which tests a project has, which CI runs them, and how they ended.
 - `mlops_lab.maturity.test_score`: Count the 28 tests of the ML Test Score and name the band of the weakest section.
+- `mlops_lab.maturity.texts`: Say things about an assessment in English or Spanish.
+- `mlops_lab.maturity.traces`: Gather everything a project left behind, each source read once and only if asked for.
+- `mlops_lab.maturity.training_checks`: Judge what the tracking store proves about trainings.
 - `mlops_lab.models.bag_model`: Compute probabilities from a bag of features with one table and NumPy.
 - `mlops_lab.models.bundle`: Keep a whole model in one folder that can be checked and read without running any of its content.
 - `mlops_lab.models.candidates`: Offer the candidates by name.

@@ -8,7 +8,8 @@ only here."""
 # %% auto #0
 __all__ = []
 
-# %% ../../notebooks/95_command_line/12_program.ipynb #9af6750c
+# %% ../../notebooks/95_command_line/12_program.ipynb #30e30f98
+from .assessing import assess
 from .commands import main
 from .history_commands import diff, reproduce, runs, show, status
 
@@ -16,4 +17,4 @@ from .history_commands import diff, reproduce, runs, show, status
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (runs, status, show, diff, reproduce)
+_JOINED = (assess, runs, status, show, diff, reproduce)
