@@ -185,7 +185,8 @@ def _is_tested_pipeline(traces: Traces) -> Finding:
     "C03: runs of commits that CI had found green before they started."
     times: dict[str, str] = {}
     for report in traces.reports:
-        if report.actor == "ci" and report.passed and not report.failed and report.at:
+        known = report.at and traces.repository.knows(report.commit)
+        if known and report.actor == "ci" and report.passed and not report.failed:
             times[report.commit] = min(report.at, times.get(report.commit, report.at))
     found = {
         run.facts.get("commit"): lab.ref(run)

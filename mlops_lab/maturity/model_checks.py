@@ -150,7 +150,8 @@ def _is_audited(traces: Traces) -> Finding:
 # %% ../../notebooks/80_maturity/34_model_checks.ipynb #80ad48a2
 def _was_tested(traces: Traces) -> Finding:
     "V05: promoted versions whose commit has a green report."
-    green = {r.commit for r in traces.reports if r.passed and not r.failed and r.commit}
+    reports = [r for r in traces.reports if r.passed and not r.failed]
+    green = {r.commit for r in reports if traces.repository.knows(r.commit)}
     good, bad = [], []
     for lab, entry in _decisions(traces, "promote"):
         run = _run_of(lab, entry)

@@ -154,19 +154,20 @@ def _changed(folder: Path, digests: dict[str, str]) -> list[str]:
 
 # %% ../../notebooks/80_maturity/32_run_checks.ipynb #4a2714a7
 def _is_restorable(traces: Traces) -> Finding:
-    "D01: stored data with the digests that trainings noted."
-    refs, wrong = [], []
+    "D01: stored data with the digests that trainings noted, run by run."
+    refs, wrong, seen = [], [], {}
     for lab, run in _finished(traces)[-_NEWEST:]:
-        for record in run.records("train").values():
-            for name, digest in record.get("inputs", {}).items():
-                word = digest.removeprefix("sha256:")
-                place = lab.folder / "store" / "objects" / word[:2] / word[2:]
-                ref = f"{lab.name}/store/objects/{word[:2]}/{word[2:]}"
-                same = place.exists() and digest_folder(place) == digest
-                (refs if same else wrong).append(ref if same else f"{lab.ref(run)}/{name}")
+        records = run.records("train").values()
+        for digest in {d for record in records for d in record.get("inputs", {}).values()}:
+            word = digest.removeprefix("sha256:")
+            place = lab.folder / "store" / "objects" / word[:2] / word[2:]
+            if place not in seen:
+                seen[place] = place.exists() and digest_folder(place) == digest
+            ref = lab.ref(f"store/objects/{word[:2]}/{word[2:]}")
+            (refs if seen[place] else wrong).append(ref)
     if not refs and not wrong:
         return written("D01", traces.repository.matching(r"(^|/)dvc\.lock$|\.dvc$"))
-    return grade("D01", sorted(set(refs)), against=wrong)
+    return grade("D01", refs, against=wrong)
 
 # %% ../../notebooks/80_maturity/32_run_checks.ipynb #623fb54e
 def _has_schema(traces: Traces) -> Finding:
