@@ -71,6 +71,7 @@ Modules:
 - `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
 - `mlops_lab.pipeline.judgement`: Judge what a stage left in the folder of its run.
 - `mlops_lab.pipeline.kernel_run`: Run the cells of a notebook in a real kernel.
+- `mlops_lab.pipeline.lean_import`: Import Papermill without the packages that local notebooks never need.
 - `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
 - `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.

@@ -8,13 +8,11 @@ cell ran, its record is valid, and it read and wrote what it declared."""
 # %% auto #0
 __all__ = ['StageRun', 'Needed', 'restore_stage', 'make_stage', 'finish_stage']
 
-# %% ../../notebooks/50_pipeline/32_stage_run.ipynb #22ae5520
+# %% ../../notebooks/50_pipeline/32_stage_run.ipynb #db80f080
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ from ..foundation.errors import LabError
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
 from .closure import Closure
+from .lean_import import import_papermill
 from .memory import Memory
 from .notebook import StageNotebook
 from .options import Progress, RunOptions, StageEnd
@@ -198,18 +197,6 @@ def _attempt_often(
             break
     return outcome
 
-# %% ../../notebooks/50_pipeline/32_stage_run.ipynb #a7c30e55
-def _import_papermill() -> None:
-    "Import Papermill without an optional check of addresses that takes over a second."
-    absent = "rfc3987_syntax" not in sys.modules  # jsonschema does without it
-    if absent:
-        sys.modules["rfc3987_syntax"] = None
-    try:
-        import_module("papermill.execute")
-    finally:
-        if absent:
-            sys.modules.pop("rfc3987_syntax", None)
-
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #6bf76384
 def _attempt(
     run: StageRun,  # what to do
@@ -217,7 +204,7 @@ def _attempt(
     "Execute the notebook once."
     own = run.spec.kernel == "own"
     forks, server = (None, "") if own else run.forks()  # first: both import at the same time
-    _import_papermill()
+    import_papermill()
     from mlops_lab.pipeline.engine import execute_stage
     from mlops_lab.pipeline.execution import Execution
 
