@@ -420,6 +420,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'mlops_lab/foundation/chain.py'),
                                             'mlops_lab.foundation.chain._end_of_lines': ( '10_foundation/chain.html#_end_of_lines',
                                                                                           'mlops_lab/foundation/chain.py'),
+                                            'mlops_lab.foundation.chain._forwards': ( '10_foundation/chain.html#_forwards',
+                                                                                      'mlops_lab/foundation/chain.py'),
                                             'mlops_lab.foundation.chain._lines': ( '10_foundation/chain.html#_lines',
                                                                                    'mlops_lab/foundation/chain.py'),
                                             'mlops_lab.foundation.chain._lines_backwards': ( '10_foundation/chain.html#_lines_backwards',
