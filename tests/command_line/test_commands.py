@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlops_lab import __version__
-from mlops_lab.command_line import commands
+from mlops_lab.command_line import terminal
 from mlops_lab.command_line.program import main
 from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import LabError
@@ -193,8 +193,8 @@ def test_a_missing_package_is_told_with_its_remedy(call):
 def test_a_mistake_of_our_own_is_not_taken_for_a_missing_package(monkeypatch):
     error = ModuleNotFoundError("no", name="mlops_lab.nowhere")
     with pytest.raises(ModuleNotFoundError):
-        commands._as_lab_error(error)
-    told = commands._as_lab_error(ModuleNotFoundError("no", name="yaml.reader"))
+        terminal._as_lab_error(error)
+    told = terminal._as_lab_error(ModuleNotFoundError("no", name="yaml.reader"))
     assert isinstance(told, LabError) and "'yaml'" in told.found
 
 
