@@ -60,6 +60,8 @@ Modules:
 - `mlops_lab.pipeline.close_up`: Show everything that is known about one run, or about one stage of it.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.comparison`: Compare two runs stage by stage: code, parameters, outputs, metrics and digests.
+- `mlops_lab.pipeline.condition`: Let a stage run only if an earlier stage decided so.
+- `mlops_lab.pipeline.ending`: Say how stages and runs ended, in the few words that all parts of the lab use.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
 - `mlops_lab.pipeline.engine_door`: Let Papermill know our engine without loading it.
 - `mlops_lab.pipeline.execution`: Say how a notebook is to be executed and how it ended.

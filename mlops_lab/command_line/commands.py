@@ -56,8 +56,10 @@ _HOW = (
     click.option("--jobs", type=click.IntRange(1), help="Stages at once; default from settings."),
 )
 
-# %% ../../notebooks/95_command_line/08_commands.ipynb #d5f851e8
-@main.command()
+# %% ../../notebooks/95_command_line/08_commands.ipynb #66ad74c5
+@main.command(
+    epilog="Exit 0: done or from the store; 1: not done; 3: refused by a stage's verdict."
+)
 @with_options(*_WHAT, *_HOW)
 @with_json
 @guard
@@ -76,8 +78,7 @@ def run(as_json: bool, **asked: Any) -> None:
         end = run_pipeline(order.pipeline, order.settings, options=options)
     told = close_run(end, order.settings, title=title)
     answer(told, closing_lines(told), as_json=as_json)
-    if not told["passed"]:
-        sys.exit(1)
+    sys.exit(told["exit"])
 
 # %% ../../notebooks/95_command_line/08_commands.ipynb #a56a29ed
 @main.command()

@@ -51,6 +51,17 @@ def _find_withdrawal(
     found = find_withdrawal(Decisions(lab).log.read(), best["bundle_digest"])
     return found.line if found else "none"
 
+
+def _find_outlook(
+    folder: Path,  # run folder, with the verdict of the gate
+    lab: Workspace,  # with the registry
+) -> str:  # a champion, or none
+    "Tell whether there will be a champion, once a verdict is carried out."
+    from mlops_lab.tracking.registry import Registry
+
+    passed = read_json(folder / "gate" / "verdict.json")["passed"]
+    return "a champion" if passed or Registry(lab).champion() else "none"
+
 # %% ../../notebooks/95_command_line/02_wiring.ipynb #a606740f
 def is_registered(
     folder: Path,  # run folder, with what was registered
@@ -89,7 +100,7 @@ def _is_elsewhere(
 def make_probes() -> dict[str, Callable[[Path, Workspace], str]]:
     "Give the probes by name."
     found = {"opponent": find_opponent, "champion": find_champion}
-    return found | {"withdrawal": _find_withdrawal}
+    return found | {"withdrawal": _find_withdrawal, "outlook": _find_outlook}
 
 
 def make_promises() -> dict[str, Callable[[Path, Workspace], bool]]:

@@ -93,7 +93,8 @@ def _run_alone(
     options: RunOptions,  # probes and promises
 ) -> Path:  # folder of the new run
     "Run one stage again on the inputs it had."
-    spec, lab = asked.pipeline.stage(stage), Workspace(asked.settings.workspace)
+    spec = replace(asked.pipeline.stage(stage), only_if=())  # it ran, so they held
+    lab = Workspace(asked.settings.workspace)
     folder = lab.run(old.name)
     write_json(
         folder / "run.json",

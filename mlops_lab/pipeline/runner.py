@@ -26,13 +26,14 @@ from ..foundation.records import write_json
 from ..foundation.settings import Settings
 from ..foundation.workspace import Workspace, open_workspace
 from .closure import Closure, find_closure
+from .ending import StageEnd, summarise_run
 from .memory import Memory
 from .notebook import StageNotebook, check_parameters, read_notebook
 from .plan import Pipeline, StageSpec, describe_plan
 from .run_lock import hold_lock
 from .source import SourceWatch, read_commit
 from .stage import dump_settings
-from .stage_run import Progress, RunOptions, StageEnd, StageRun, finish_stage
+from .stage_run import Progress, RunOptions, StageRun, finish_stage
 from .warm_forks import WarmForks, forget_bytecode
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class RunEnd:
 
     run: str  # name of the run
     folder: Path  # its folder
-    state: str  # done, cached, failed or cancelled
+    state: str  # done, cached, refused, failed or cancelled
     seconds: float  # how long it took
     stages: tuple[StageEnd, ...]  # in order
     partial: bool = False  # whether only some stages were asked for
@@ -195,7 +196,7 @@ class _Run:
 
     def _ready(self, running: set[str]) -> list[StageSpec]:
         "Stages that may start now."
-        if self.options.cancel.is_set() or any(not end.passed for end in self.ends.values()):
+        if self.options.cancel.is_set() or any(not end.settled for end in self.ends.values()):
             return []
         known = running | set(self.ends) | self.unasked
         waiting = [spec for spec in self.pipeline.stages if spec.name not in known | self.unasked]
@@ -225,20 +226,6 @@ def _find_forks(
     forget_bytecode(run.known.closures[stage].known.get("helpers", ()))
     return run.warm.find(stage) if run.options.warm else (None, "")
 
-# %% ../../notebooks/50_pipeline/33_runner.ipynb #8752fe24
-def _summarise(
-    ends: dict[str, StageEnd],  # how the stages asked for ended
-) -> str:  # how the run ended
-    "Tell how a run ended from how its stages did."
-    states = {end.state for end in ends.values()}
-    if states <= {"cached"}:
-        return "cached"
-    if states <= {"cached", "done"}:
-        return "done"
-    missing = any(end.reason for end in ends.values() if end.state == "never run")
-    stopped = "cancelled" in states or states <= {"cached", "done", "never run"}
-    return "cancelled" if stopped and not missing else "failed"
-
 # %% ../../notebooks/50_pipeline/33_runner.ipynb #9d146f46
 def _conclude(
     run: _Run,  # that came to its end
@@ -251,8 +238,8 @@ def _conclude(
         run.ends[name] = StageEnd(name, "never run", reason=reason)
         facts = {"run": run.name, "stage": name, "state": "never run", "reason": reason}
         run.unwritten.append(("stage", facts))
-    asked = {name: end for name, end in run.ends.items() if name not in run.unasked}
-    state, seconds = _summarise(asked), (datetime.now(UTC) - started).total_seconds()
+    asked = [end for name, end in run.ends.items() if name not in run.unasked]
+    state, seconds = summarise_run(asked), (datetime.now(UTC) - started).total_seconds()
     facts = {"run": run.name, "state": state, "seconds": round(seconds, 3)}
     facts |= {"not_selected": len(run.unasked)} if run.unasked else {}
     run.unwritten.append(("run-finished", facts | run.source.facts()))
@@ -268,7 +255,8 @@ def _refuse_missing(
 ) -> None:
     "Name the earlier result that a selected stage lacks."
     for stage in end.stages:
-        if stage.stage in stored and stage.state == "never run" and stage.reason:
+        missing = stage.state == "never run" and stage.reason and not stage.settled
+        if stage.stage in stored and missing:
             raise PipelineProblem(
                 f"the result of stage {stage.stage!r}, which is needed, is not in the store",
                 "results of all earlier stages",

@@ -83,6 +83,23 @@ def test_a_rollback_is_told_until_the_version_returns(folder, lab, register):
     assert ask(folder, lab) == "none"
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_the_outlook_is_the_same_before_and_after_the_decision(folder, lab, register, passed):
+    ask = make_probes()["outlook"]
+    write_json(folder / "gate/verdict.json", {"passed": passed})
+    before = ask(folder, lab)
+    assert before == ("a champion" if passed else "none")
+    register(1, promote=passed)
+    assert ask(folder, lab) == before
+
+
+def test_a_champion_made_by_hand_changes_the_outlook(folder, lab, register):
+    write_json(folder / "gate/verdict.json", {"passed": False})
+    assert make_probes()["outlook"](folder, lab) == "none"
+    register(1)
+    assert make_probes()["outlook"](folder, lab) == "a champion"
+
+
 def test_a_bundle_that_was_deleted_is_missed(folder, lab, register):
     version = register(1)
     place = version.folder.relative_to(lab.root).as_posix()
