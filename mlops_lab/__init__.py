@@ -12,6 +12,7 @@ Modules:
 - `mlops_lab.command_line.mirroring`: Hand a finished run to MLflow in the background, so that nobody waits for it.
 - `mlops_lab.command_line.program`: Gather every command of the lab under the name `mlops-lab`.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
+- `mlops_lab.command_line.request`: Turn what was typed after `mlops-lab run` into a checked order.
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.

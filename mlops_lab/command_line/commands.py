@@ -40,10 +40,12 @@ _WHAT = (
     click.option("--profile", default="", metavar="NAME", help="Parameter values by one name."),
     click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter."),
 )
-_HOW = (
+_OWN = (
     click.option("--data", type=_FILE, help="Your own CSV, TSV, JSON lines or Parquet file."),
     click.option("--text", help="Its column of texts."),
     click.option("--label", help="Its column of labels."),
+)
+_HOW = (
     click.option(
         "--from", "start", default="", metavar="STAGE", help="Run it and all after again."
     ),
@@ -56,11 +58,11 @@ _HOW = (
     click.option("--jobs", type=click.IntRange(1), help="Stages at once; default from settings."),
 )
 
-# %% ../../notebooks/95_command_line/08_commands.ipynb #66ad74c5
+# %% ../../notebooks/95_command_line/08_commands.ipynb #1e62d6ff
 @main.command(
     epilog="Exit 0: done or from the store; 1: not done; 3: refused by a stage's verdict."
 )
-@with_options(*_WHAT, *_HOW)
+@with_options(*_WHAT, *_OWN, *_HOW)
 @with_json
 @guard
 def run(as_json: bool, **asked: Any) -> None:
@@ -83,27 +85,28 @@ def run(as_json: bool, **asked: Any) -> None:
 # %% ../../notebooks/95_command_line/08_commands.ipynb #a56a29ed
 @main.command()
 @click.argument("stage")
-@with_options(*_WHAT)
+@with_options(*_WHAT, *_OWN)
 @with_json
 @guard
 def explain(stage: str, as_json: bool, **asked: Any) -> None:
-    "Say whether STAGE would run again, and which change makes it."
-    from mlops_lab.command_line.request import RunRequest, take_order
+    "Say whether STAGE would run again, asked as the latest run was."
+    from mlops_lab.command_line.request import RunRequest, describe_order, take_order
+    from mlops_lab.foundation.records import read_json
     from mlops_lab.foundation.workspace import open_workspace
     from mlops_lab.pipeline.explanation import explain_stage
-    from mlops_lab.pipeline.history import find_run
+    from mlops_lab.pipeline.history import find_latest
 
-    order = take_order(RunRequest(**asked))
-    lab = open_workspace(order.settings)
-    told = explain_stage(
-        order.pipeline,
-        stage,
-        settings=order.settings,
-        run_folder=lab.run(find_run(lab).run),
-        options=order.options,
-    )
-    changes = [vars(change) for change in told.changes]
-    answer(vars(told) | {"changes": changes}, told.lines(), as_json=as_json)
+    request = RunRequest(**asked)
+    first = take_order(request)
+    folder = open_workspace(first.settings).run
+    run = find_latest(open_workspace(first.settings), first.pipeline.name).run
+    order = take_order(request, read_json(folder(run) / "run.json"))
+    given = {"settings": order.settings, "run_folder": folder(run), "options": order.options}
+    told = explain_stage(order.pipeline, stage, **given)
+    facts = vars(told) | {"changes": [vars(change) for change in told.changes]}
+    facts |= {"run": run, "asked": describe_order(order)}
+    lines = [*told.lines(), f"compared with run {run}, asked as: {facts['asked']}"]
+    answer(facts, lines, as_json=as_json)
 
 # %% ../../notebooks/95_command_line/08_commands.ipynb #6c61df50
 @main.command()

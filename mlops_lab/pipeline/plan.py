@@ -56,6 +56,7 @@ class Pipeline:
     path: Path  # its pipeline.yaml
     stages: tuple[StageSpec, ...]  # in an order that may be run one by one
     profiles: dict[str, Located] = field(default_factory=dict)  # parameter values by name
+    profile: str = ""  # the one that was applied, if any
 
     def stage(
         self,
@@ -294,5 +295,5 @@ def describe_plan(
     inside = path.is_relative_to(project)
     place = path.relative_to(project) if inside else path
     varying = {spec.name: spec.varying for spec in pipeline.stages if spec.varying}
-    names = [spec.name for spec in pipeline.stages]
-    return {"definition": place.as_posix(), "stages": names, "varying": varying}
+    known = {"definition": place.as_posix(), "profile": pipeline.profile, "varying": varying}
+    return known | {"stages": [spec.name for spec in pipeline.stages]}

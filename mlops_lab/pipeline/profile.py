@@ -63,4 +63,4 @@ def apply_profile(
     for one in pipeline.profiles:
         _check_profile(pipeline, one)
     stages = tuple(_with_values(spec, pipeline.profiles[name]) for spec in pipeline.stages)
-    return replace(pipeline, stages=stages)
+    return replace(pipeline, stages=stages, profile=name)

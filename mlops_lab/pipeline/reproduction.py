@@ -31,6 +31,7 @@ from .comparison import Comparison, compare_runs, compare_stage
 from .history import RunSummary
 from .notebook import check_parameters, read_notebook
 from .plan import Pipeline, read_pipeline
+from .profile import apply_profile
 from .receipt import describe_environment, file_receipt, make_receipt
 from .record import read_record
 from .runner import run_pipeline
@@ -82,7 +83,7 @@ def _read_asked(
     own = {"project": project, "workspace": workspace}
     settings = replace(settings, tracking_address="", score_store_address="", **own)
     pipeline = read_pipeline(project / known["definition"], vars(settings))
-    return _Asked(settings, known["parameters"], pipeline)
+    return _Asked(settings, known["parameters"], apply_profile(pipeline, known.get("profile", "")))
 
 # %% ../../notebooks/50_pipeline/54_reproduction.ipynb #e05e5905
 def _run_alone(
