@@ -112,15 +112,58 @@ _HOW = (
 )
 
 
+_WHEN = (
+    click.option("--every", metavar="INTERVAL", help="Run each 30s, 15m, 1h; see docs/scheduling."),
+    click.option("--times", type=click.IntRange(1), help="With --every: end after so many runs."),
+    click.option("--stop-on-failure", is_flag=True, help="With --every: end at a failed run."),
+)
+
+
 def _with_options(
     *options: Callable[..., Any],  # click's options
 ) -> Callable[..., Any]:  # a decorator
     "Give a command several options at once."
     return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
+# %% ../../notebooks/95_command_line/08_commands.ipynb #85742374
+def _split_when(
+    asked: dict[str, Any],  # every option of run
+) -> dict[str, Any]:  # those about when
+    "Take the options about when to run out of all."
+    when = {name: asked.pop(name) for name in ("every", "times", "stop_on_failure")}
+    if not when["every"] and (when["times"] or when["stop_on_failure"]):
+        raise click.UsageError("--times and --stop-on-failure go with --every")
+    return when
+
+
+def _run_again(
+    request: Any,  # command_line.request.RunRequest
+    when: dict[str, Any],  # options about when
+    as_json: bool,  # whether machines read it
+) -> bool:  # whether every run passed
+    "Run on a schedule, one line for each run."
+    from mlops_lab.command_line import repeated_run
+    from mlops_lab.command_line.outcome import close_run
+    from mlops_lab.pipeline.schedule import Timetable, parse_interval
+
+    def tell(told: dict[str, Any], skipped: str) -> None:
+        if skipped and not as_json:
+            click.echo(skipped, err=True)
+        click.echo(json.dumps(told, default=str) if as_json else repeated_run.turn_line(told))
+
+    try:
+        timetable = Timetable(parse_interval(when["every"]), when["times"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--every") from error
+    ears = {"close": close_run, "tell": tell, "on_wait": partial(click.echo, err=True)}
+    ends = {"stops_on_failure": when["stop_on_failure"]}
+    asked = repeated_run.Repetition(request, timetable, **ears, **ends)
+    with repeated_run.stop_on_signal(asked.stop):
+        return repeated_run.run_again(asked)
+
 # %% ../../notebooks/95_command_line/08_commands.ipynb #eb9c5eb1
 @main.command()
-@_with_options(*_WHAT, *_HOW)
+@_with_options(*_WHAT, *_HOW, *_WHEN)
 @_AS_JSON
 @_guard
 def run(as_json: bool, **asked: Any) -> None:
@@ -130,6 +173,9 @@ def run(as_json: bool, **asked: Any) -> None:
     from mlops_lab.command_line.request import RunRequest, take_order
     from mlops_lab.pipeline.runner import run_pipeline
 
+    when = _split_when(asked)
+    if when["every"]:
+        sys.exit(0 if _run_again(RunRequest(**asked), when, as_json) else 1)
     order = take_order(RunRequest(**asked))
     title, chosen = order.pipeline.title, order.options.stages
     shown = make_progress(len(chosen), quiet=as_json)

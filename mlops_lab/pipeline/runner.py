@@ -223,7 +223,7 @@ def _find_forks(
     "Find a warm process, and look at what it will run."
     run.source.look()
     forget_bytecode(run.known.closures[stage].known.get("helpers", ()))
-    return run.warm.find(stage) if run.options.warm else (None, "")
+    return run.warm.find(stage, run.options.lend) if run.options.warm else (None, "")
 
 # %% ../../notebooks/50_pipeline/33_runner.ipynb #8752fe24
 def _summarise(
