@@ -1191,6 +1191,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'mlops_lab/pipeline/fork_server.py'),
                                                 'mlops_lab.pipeline.fork_server._kill_all': ( '50_pipeline/fork_server.html#_kill_all',
                                                                                               'mlops_lab/pipeline/fork_server.py'),
+                                                'mlops_lab.pipeline.fork_server._last_of_each': ( '50_pipeline/fork_server.html#_last_of_each',
+                                                                                                  'mlops_lab/pipeline/fork_server.py'),
                                                 'mlops_lab.pipeline.fork_server._reap': ( '50_pipeline/fork_server.html#_reap',
                                                                                           'mlops_lab/pipeline/fork_server.py'),
                                                 'mlops_lab.pipeline.fork_server._serve': ( '50_pipeline/fork_server.html#_serve',

@@ -185,6 +185,15 @@ def _ask(
     changed = answer.get("changed")
     return f"{changed} changed" if changed else answer.get("refused", "")
 
+# %% ../../notebooks/50_pipeline/23_fork_server.ipynb #d0f8638a
+def _last_of_each(
+    controls: dict[str, socket.socket],  # by name; a name begins with that of the server it is from
+) -> list[socket.socket]:  # of those that answer for the servers they are from
+    "Leave out servers whose modules a later one has too."
+    names = list(controls)
+    later = {name for name in names for other in names if other != name and other.startswith(name)}
+    return [controls[name] for name in names if name not in later]
+
 # %% ../../notebooks/50_pipeline/23_fork_server.ipynb #53b365ce
 _PACKETS = socket.SOCK_SEQPACKET  # each request arrives whole
 
@@ -250,7 +259,7 @@ class ForkServer:
 
     def look(self) -> str:  # empty if all may be used again
         "Tell why the servers are not what a fresh one would be."
-        return next(filter(None, map(_ask, list(self._controls.values()))), "")
+        return next(filter(None, map(_ask, _last_of_each(self._controls))), "")
 
     def close(self) -> None:
         "End the servers and everything that runs in them."
