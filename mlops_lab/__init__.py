@@ -12,6 +12,7 @@ Modules:
 - `mlops_lab.command_line.mirroring`: Hand a finished run to MLflow in the background, so that nobody waits for it.
 - `mlops_lab.command_line.program`: Gather every command of the lab under the name `mlops-lab`.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
+- `mlops_lab.command_line.repeated_run`: Run a pipeline again and again in one process, and say in a line how each run ended.
 - `mlops_lab.command_line.request`: Turn what was typed after `mlops-lab run` into a checked order.
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
@@ -58,6 +59,7 @@ Modules:
 - `mlops_lab.pipeline.board_widget`: Show a board live in JupyterLab, with the details of a stage a click away.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.cell_comparison`: Name the cells in which two executed notebooks differ, in code or in text output.
+- `mlops_lab.pipeline.circumstances`: Tell whether two processes would import the same modules in the same way.
 - `mlops_lab.pipeline.close_up`: Show everything that is known about one run, or about one stage of it.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.comparison`: Compare two runs stage by stage: code, parameters, outputs, metrics and digests.
@@ -70,12 +72,15 @@ Modules:
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
 - `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
+- `mlops_lab.pipeline.fork_danger`: Tell whether a process may be forked.
 - `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
 - `mlops_lab.pipeline.fork_server`: Give each stage a process of its own that has its imports already made.
 - `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
 - `mlops_lab.pipeline.judgement`: Judge what a stage left in the folder of its run.
 - `mlops_lab.pipeline.kernel_run`: Run the cells of a notebook in a real kernel.
 - `mlops_lab.pipeline.lean_import`: Import Papermill without the packages that local notebooks never need.
+- `mlops_lab.pipeline.lent_forks`: Use warm processes that belong to someone else, for one run.
+- `mlops_lab.pipeline.loaded_code`: Tell whether what a process has loaded is still what is on disk.
 - `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
 - `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
@@ -90,6 +95,7 @@ Modules:
 - `mlops_lab.pipeline.reproduction`: Run a finished run again with an empty store and say whether it gives the same.
 - `mlops_lab.pipeline.run_lock`: Let the runs of one pipeline in one workspace take turns.
 - `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
+- `mlops_lab.pipeline.schedule`: Tell when it is time for the next run, without drift.
 - `mlops_lab.pipeline.selection`: Choose which stages of a run take part, and how.
 - `mlops_lab.pipeline.shell`: Run the cells of a notebook in this process and tell every output.
 - `mlops_lab.pipeline.source`: Tell which commit of a project is being run.
@@ -97,6 +103,7 @@ Modules:
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
 - `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
+- `mlops_lab.pipeline.warm_keeper`: Keep warm processes from run to run, for as long as they are what a fresh one would be.
 - `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.

@@ -58,11 +58,54 @@ _HOW = (
     click.option("--jobs", type=click.IntRange(1), help="Stages at once; default from settings."),
 )
 
+
+_WHEN = (
+    click.option("--every", metavar="INTERVAL", help="Run each 30s, 15m, 1h; see docs/scheduling."),
+    click.option("--times", type=click.IntRange(1), help="With --every: end after so many runs."),
+    click.option("--stop-on-failure", is_flag=True, help="With --every: end at a failed run."),
+)
+
+# %% ../../notebooks/95_command_line/08_commands.ipynb #85742374
+def _split_when(
+    asked: dict[str, Any],  # every option of run
+) -> dict[str, Any]:  # those about when
+    "Take the options about when to run out of all."
+    when = {name: asked.pop(name) for name in ("every", "times", "stop_on_failure")}
+    if not when["every"] and (when["times"] or when["stop_on_failure"]):
+        raise click.UsageError("--times and --stop-on-failure go with --every")
+    return when
+
+
+def _run_again(
+    request: Any,  # command_line.request.RunRequest
+    when: dict[str, Any],  # options about when
+    as_json: bool,  # whether machines read it
+) -> bool:  # whether every run passed
+    "Run on a schedule, one line for each run."
+    from mlops_lab.command_line import repeated_run
+    from mlops_lab.command_line.outcome import close_run
+    from mlops_lab.pipeline.schedule import Timetable, parse_interval
+
+    def tell(told: dict[str, Any], skipped: str) -> None:
+        if skipped and not as_json:
+            click.echo(skipped, err=True)
+        click.echo(json.dumps(told, default=str) if as_json else repeated_run.turn_line(told))
+
+    try:
+        timetable = Timetable(parse_interval(when["every"]), when["times"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--every") from error
+    ears = {"close": close_run, "tell": tell, "on_wait": partial(click.echo, err=True)}
+    ends = {"stops_on_failure": when["stop_on_failure"]}
+    asked = repeated_run.Repetition(request, timetable, **ears, **ends)
+    with repeated_run.stop_on_signal(asked.stop):
+        return repeated_run.run_again(asked)
+
 # %% ../../notebooks/95_command_line/08_commands.ipynb #1e62d6ff
 @main.command(
     epilog="Exit 0: done or from the store; 1: not done; 3: refused by a stage's verdict."
 )
-@with_options(*_WHAT, *_OWN, *_HOW)
+@with_options(*_WHAT, *_OWN, *_HOW, *_WHEN)
 @with_json
 @guard
 def run(as_json: bool, **asked: Any) -> None:
@@ -72,6 +115,9 @@ def run(as_json: bool, **asked: Any) -> None:
     from mlops_lab.command_line.request import RunRequest, take_order
     from mlops_lab.pipeline.runner import run_pipeline
 
+    when = _split_when(asked)
+    if when["every"]:
+        sys.exit(0 if _run_again(RunRequest(**asked), when, as_json) else 1)
     order = take_order(RunRequest(**asked))
     title, chosen = order.pipeline.title, order.options.stages
     shown = make_progress(len(chosen), quiet=as_json)

@@ -74,6 +74,7 @@ class _ForkedNotebook:
                 self.manager.cell_complete(self.cell, self.index)
         elif "finished" in message:
             self.finished = True
+            self.execution.forks.learn(self.execution.server, message["imported"])
             if message["widgets"]:
                 state = {"application/vnd.jupyter.widget-state+json": message["widgets"]}
                 self.manager.nb.metadata["widgets"] = nbformat.from_dict(state)

@@ -38,6 +38,7 @@ class RunOptions:
     stored: frozenset[str] = frozenset()  # stages that may only come from the store
     jobs: int = 2  # stages that may run at once
     warm: bool = True  # whether stages are forks of a process with their imports made
+    lend: Callable[..., Any] | None = None  # gives such processes, kept from run to run
     observer: Callable[[Progress], None] | None = None  # told every step
     busy: str = "wait"  # if this pipeline is running here already: wait or refuse
     on_wait: Callable[[str], None] | None = None  # told whom the run waits for

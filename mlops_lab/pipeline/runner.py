@@ -156,7 +156,7 @@ def _find_forks(
     "Find a warm process, and look at what it will run."
     run.source.look()
     forget_bytecode(run.known.closures[stage].known.get("helpers", ()))
-    return run.warm.find(stage) if run.options.warm else (None, "")
+    return run.warm.find(stage, run.options.lend) if run.options.warm else (None, "")
 
 # %% ../../notebooks/50_pipeline/34_runner.ipynb #9d146f46
 def _conclude(
