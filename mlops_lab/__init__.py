@@ -52,6 +52,7 @@ Modules:
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
 - `mlops_lab.monitoring.spread`: Measure how much a mean varies when texts of one author resemble each other.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
+- `mlops_lab.pipeline.access`: Note which files a process opens, while it opens them.
 - `mlops_lab.pipeline.board`: Hold the state of a run as it happens, and draw it as a graph of stages.
 - `mlops_lab.pipeline.board_widget`: Show a board live in JupyterLab, with the details of a stage a click away.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
@@ -65,6 +66,7 @@ Modules:
 - `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
+- `mlops_lab.pipeline.file_names`: Name a file of a stage so that the name means the same on every machine.
 - `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
 - `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
 - `mlops_lab.pipeline.fork_server`: Give each stage a process of its own that has its imports already made.
@@ -89,6 +91,7 @@ Modules:
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
+- `mlops_lab.pipeline.undeclared`: Compare the files a stage really used with those it declares.
 - `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.

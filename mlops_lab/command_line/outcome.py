@@ -96,6 +96,7 @@ def closing_lines(
     lines += [f"{stage + ':':<9} {headline}" for stage, headline in told["refusals"].items()]
     lines += [f"champion: {named}", f"report:   {told['report']}"]
     lines += [f"warning:  {told['warning']}"] if told.get("warning") else []
+    lines += [f"note:     {one['stage']} {note}" for one in stages for note in one["notes"]]
     failed = [one for one in stages if one["state"] not in ("done", "cached", "never run")]
     for stage in failed:
         cell = f" in code cell {stage['cell']}" if stage["cell"] else ""

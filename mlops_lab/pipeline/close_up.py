@@ -65,6 +65,7 @@ def run_lines(
     for stage, facts in told["stages"].items():
         headline = told["headlines"].get(stage, facts.get("reason", ""))
         lines += [f"  {stage:<24} {facts['state']:<14} {headline}".rstrip()]
+        lines += [f"    {note}" for note in facts.get("notes", ())]
     for one in told["receipts"]:
         word = "the same again" if one["reproduced"] else "something else"
         lines += [f"receipt   {one['at'][:19]}: {word}"]
@@ -108,6 +109,7 @@ def stage_lines(
     seconds = told.get("seconds") or 0.0
     lines = [f"{told['stage']} of run {told['run']}: {told['state']}, {seconds:.1f} s"]
     lines += [told["reason"]] if told.get("reason") else []
+    lines += [f"note: {note}" for note in told.get("notes", ())]
     record, trouble = told["record"], told["trouble"]
     if record:
         lines += ["", record["headline"]]

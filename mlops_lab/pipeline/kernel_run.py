@@ -60,6 +60,15 @@ class _KernelClient(PapermillNotebookClient):
         died = isinstance(error, DeadKernelError)
         return explain_end(cell, number, watchdog=self.watchdog, died=died)
 
+    def create_kernel_manager(self) -> Any:
+        "Make the kernel, and have it watch its files from the start."
+        kernels = super().create_kernel_manager()
+        if self.execution.watch and getattr(kernels, "ipykernel", False):
+            module = "__import__('mlops_lab.pipeline.access', fromlist=['watch_files'])"
+            line = f"{module}.watch_files(**{vars(self.execution.watch)!r})"
+            self.extra_arguments = [*self.extra_arguments, f"--IPKernelApp.exec_lines={line}"]
+        return kernels
+
     def find_process(self) -> int | None:
         "Number of the kernel's process, once it has one."
         return getattr(getattr(self.km, "provisioner", None), "pid", None)

@@ -40,6 +40,7 @@ class StageSpec:
     memory_mb: float | None = None  # most memory its processes may hold together
     cores: int = 1  # cores it keeps busy
     kernel: str = ""  # "own": a kernel of its own, never a fork
+    undeclared: str = "report"  # files it uses without declaring them: report or refuse
     after: tuple[str, ...] = ()  # stages it waits for, worked out from inputs
     definition: str = ""  # name in the file, before a matrix made stages of it
 
@@ -70,9 +71,10 @@ _STAGE_KEYS = {
     "notebook": str, "parameters": Located, "matrix": Located, "inputs": list, "outputs": list,
     "outside": list, "state": list, "promises": list, "timeout_s": (int, float), "retries": int,
     "varying": Located, "retry_wait_s": (int, float), "cell_timeout_s": (int, float),
-    "memory_mb": (int, float), "cores": int, "kernel": str,
+    "memory_mb": (int, float), "cores": int, "kernel": str, "undeclared": str,
 }  # fmt: skip
-_LIMITS = ("timeout_s", "retries", "retry_wait_s", "cell_timeout_s", "memory_mb", "cores", "kernel")
+_WORDS = {"kernel": ("own",), "undeclared": ("report", "refuse")}
+_LIMITS = ("timeout_s", "retries", "retry_wait_s", "cell_timeout_s", "memory_mb", "cores", *_WORDS)
 _PIPELINE_KEYS = {"pipeline": str, "title": str, "stages": Located, "profiles": Located}
 
 # %% ../../notebooks/50_pipeline/06_plan.ipynb #bdad5d6e
@@ -132,9 +134,10 @@ def _read_limits(
     "Read the limits of a stage, and refuse what cannot be."
     limits = {key: body[key] for key in _LIMITS if key in body}
     for key, value in limits.items():
-        if key == "kernel" and value != "own":
-            raise PipelineProblem(f"{here} has kernel = {value!r}", "own, or no such key")
-        if key != "kernel" and value < (0 if key.startswith("retr") else 1e-3):
+        if key in _WORDS and value not in _WORDS[key]:
+            known = f"{' or '.join(_WORDS[key])}, or no such key"
+            raise PipelineProblem(f"{here} has {key} = {value!r}", known)
+        if key not in _WORDS and value < (0 if key.startswith("retr") else 1e-3):
             raise PipelineProblem(f"{here} has {key} = {value}", "a number above 0")
     return limits
 
@@ -292,5 +295,6 @@ def describe_plan(
     inside = path.is_relative_to(project)
     place = path.relative_to(project) if inside else path
     varying = {spec.name: spec.varying for spec in pipeline.stages if spec.varying}
-    names = [spec.name for spec in pipeline.stages]
-    return {"definition": place.as_posix(), "stages": names, "varying": varying}
+    made = {spec.name: spec.outputs for spec in pipeline.stages}
+    facts = {"definition": place.as_posix(), "stages": list(made), "varying": varying}
+    return facts | {"outputs": made}

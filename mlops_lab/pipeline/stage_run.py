@@ -11,12 +11,10 @@ __all__ = ['Progress', 'RunOptions', 'StageEnd', 'StageRun', 'finish_stage']
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #bf307165
 import json
 import shutil
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +22,14 @@ from ..foundation.errors import LabError
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
 from .closure import Closure
+from .engine_door import import_papermill
 from .judgement import judge_stage, refuse_leaks
 from .memory import Memory
 from .notebook import StageNotebook
 from .plan import StageSpec
 from .record import StageRecord, read_record
 from .store import Result, Store
+from .undeclared import Before, check_undeclared, find_stale, look_before
 
 if TYPE_CHECKING:
     from mlops_lab.pipeline.fork_server import ForkServer
@@ -78,6 +78,7 @@ class StageEnd:
     source: str = ""  # code of that cell
     traceback: str = ""  # traceback as text
     record: str = ""  # digest of its record
+    notes: tuple[str, ...] = ()  # what people have to know, such as files it did not declare
 
     @property
     def passed(self) -> bool:
@@ -149,11 +150,11 @@ def finish_stage(
     asked = {"parameters": run.parameters, "folder": run.folder, "state": state}
     parts = key_parts(spec, run.closure, memory=run.memory, **asked)
     key = make_key(parts)
-    result = None if spec.name in options.force else run.store.find(key)
+    result, why = _find(run, key)
     if result is None and spec.name in options.stored:
         return StageEnd(spec.name, "never run", key=key, reason="its result is not in the store")
     if result is None:
-        return _execute(run, key, parts=parts, why=_why(run, parts))
+        return _execute(run, key, parts=parts, why=why or _why(run, parts))
     run.store.restore(result, run.folder)
     broken = [name for name in spec.promises if not options.promises[name](run.folder, run.lab)]
     if broken:
@@ -161,7 +162,21 @@ def finish_stage(
         return _execute(run, key, parts=parts, why=why)
     record = read_record(run.folder / "records" / f"{spec.name}.json")
     reason = f"made by {result.run}"
-    return StageEnd(spec.name, "cached", 0.0, key, reason, record=record.digest)
+    facts = {"record": record.digest, "notes": tuple(result.notes)}
+    return StageEnd(spec.name, "cached", 0.0, key, reason, **facts)
+
+# %% ../../notebooks/50_pipeline/32_stage_run.ipynb #837add9c
+def _find(
+    run: StageRun,  # what to do
+    key: str,  # name of everything the result depends on
+) -> tuple[Result | None, str]:  # a result that holds, or why the one there is does not
+    "Find a result in the store."
+    if run.spec.name in run.options.force:
+        return None, ""
+    result = run.store.find(key)
+    asked = {"folder": run.folder, "memory": run.memory}
+    stale = find_stale(result.noted, run.spec, **asked) if result and result.noted else ""
+    return (None, stale) if stale else (result, "")
 
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #7f91968f
 def _why(
@@ -187,19 +202,24 @@ def _execute(
     "Run the notebook, judge what it left, and keep it."
     name, folder = run.spec.name, run.folder
     run.tell(Progress(name, "running", cells=len(run.notebook.cells), reason=why))
-    outcome = _attempt_often(run)
+    before = look_before(run.spec, folder)
+    outcome = _attempt_often(run, before)
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
     try:
         refuse_leaks(folder, [*run.notebook.cells, *map(repr, run.parameters.values())])
         record = judge_stage(run.spec, folder) if outcome.passed else None
+        known = {"closure": run.closure, "memory": run.memory, "parameters": run.parameters}
+        found = check_undeclared(before, run.notebook, **known)
+        end = replace(end, notes=found.notes())
     except LabError as error:
         record, end = None, replace(end, state="failed", reason=str(error))
     if record is None:
         _clear(run)
         return end
     try:
-        _keep(run, record, Result(key, parts, name, folder.name, round(outcome.seconds, 3), {}))
+        made = Result(key, parts, name, folder.name, round(outcome.seconds, 3), {})
+        _keep(run, record, replace(made, notes=list(end.notes), noted=found.digests))
     except OSError as error:
         _clear(run)
         return replace(end, state="failed", reason=f"its result could not be kept: {error}")
@@ -228,37 +248,27 @@ def _clear(
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #178d513b
 def _attempt_often(
     run: StageRun,  # what to do
+    before: Before,  # what there was
 ) -> Any:  # pipeline.execution.Outcome of the last attempt
     "Execute the notebook, again as often as asked."
     for attempt in range(run.spec.retries + 1):
         _clear(run)
-        outcome = _attempt(run)
+        outcome = _attempt(run, before)
         if outcome.state in ("done", "cancelled") or attempt == run.spec.retries:
             break
         if run.options.cancel.wait(run.spec.retry_wait_s * 2**attempt):
             break
     return outcome
 
-# %% ../../notebooks/50_pipeline/32_stage_run.ipynb #a7c30e55
-def _import_papermill() -> None:
-    "Import Papermill without an optional check of addresses that takes over a second."
-    absent = "rfc3987_syntax" not in sys.modules  # jsonschema does without it
-    if absent:
-        sys.modules["rfc3987_syntax"] = None
-    try:
-        import_module("papermill.execute")
-    finally:
-        if absent:
-            sys.modules.pop("rfc3987_syntax", None)
-
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #6bf76384
 def _attempt(
     run: StageRun,  # what to do
+    before: Before,  # what there was
 ) -> Any:  # pipeline.execution.Outcome
     "Execute the notebook once."
     own = run.spec.kernel == "own"
     forks, server = (None, "") if own else run.forks()  # first: both import at the same time
-    _import_papermill()
+    import_papermill()
     from mlops_lab.pipeline.engine import execute_stage
     from mlops_lab.pipeline.execution import Execution
 
@@ -274,6 +284,7 @@ def _attempt(
         log=folder / "logs" / f"{name}.log",
         forks=forks,
         server=server,
+        watch=before.watch,
     )
     values = run.parameters | {"workspace": str(folder)}
     output = folder / "notebooks" / f"{name}.ipynb"

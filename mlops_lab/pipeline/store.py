@@ -17,7 +17,7 @@ import shutil
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -37,6 +37,8 @@ class Result:
     run: str  # run that made it
     seconds: float  # how long it took
     files: dict[str, str]  # digest of each file, by path in the run folder
+    notes: list[str] = field(default_factory=list)  # what people have to know about it
+    noted: dict[str, str] = field(default_factory=dict)  # digest of each undeclared input, by name
 
 # %% ../../notebooks/50_pipeline/15_store.ipynb #96de61c0
 class Store:
@@ -73,10 +75,16 @@ class Store:
         for file in (one for path in paths for one in _files_at(folder / path)):
             digest = _keep_file(self._root, file, self._memory)
             files[file.relative_to(folder).as_posix()] = digest
-        kept = Result(**(asdict(result) | {"files": files}))
-        write_json(self._result_path(result.key), asdict(kept))
+        return self.note(replace(result, files=files))
+
+    def note(
+        self,
+        result: Result,  # whose files the store has
+    ) -> Result:  # the same
+        "Note a result, and that it is the newest of its stage."
+        write_json(self._result_path(result.key), asdict(result))
         write_json(self._latest_path(result.stage), {"key": result.key})
-        return kept
+        return result
 
     def restore(
         self,
