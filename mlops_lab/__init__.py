@@ -12,6 +12,7 @@ Modules:
 - `mlops_lab.command_line.mirroring`: Hand a finished run to MLflow in the background, so that nobody waits for it.
 - `mlops_lab.command_line.program`: Gather every command of the lab under the name `mlops-lab`.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
+- `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
@@ -57,6 +58,8 @@ Modules:
 - `mlops_lab.pipeline.board_widget`: Show a board live in JupyterLab, with the details of a stage a click away.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.cell_comparison`: Name the cells in which two executed notebooks differ, in code or in text output.
+- `mlops_lab.pipeline.clean_plan`: Work out which files of the lab nobody needs any more.
+- `mlops_lab.pipeline.cleaning`: Remove what nobody needs, so that a kill at any moment leaves the lab right.
 - `mlops_lab.pipeline.close_up`: Show everything that is known about one run, or about one stage of it.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.comparison`: Compare two runs stage by stage: code, parameters, outputs, metrics and digests.
@@ -76,6 +79,7 @@ Modules:
 - `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
 - `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
+- `mlops_lab.pipeline.outbox`: Offer a lab's results to others in the background, without secrets and local paths.
 - `mlops_lab.pipeline.packages`: Name the versions and the data files that code depends on.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
 - `mlops_lab.pipeline.profile`: Give a pipeline other parameter values by one name.
@@ -86,6 +90,8 @@ Modules:
 - `mlops_lab.pipeline.run_lock`: Let the runs of one pipeline in one workspace take turns.
 - `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
 - `mlops_lab.pipeline.selection`: Choose which stages of a run take part, and how.
+- `mlops_lab.pipeline.sharing`: Take results that others made, and offer one's own.
+- `mlops_lab.pipeline.shelf`: Put files where others find them, under an address.
 - `mlops_lab.pipeline.shell`: Run the cells of a notebook in this process and tell every output.
 - `mlops_lab.pipeline.source`: Tell which commit of a project is being run.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.

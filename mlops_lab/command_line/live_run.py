@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .outcome import close_run, closing_lines
-from .wiring import make_probes, make_promises
+from .wiring import make_probes, make_promises, make_sharing
 from ..foundation.settings import Settings, read_settings
 from ..pipeline.board import Board
 from ..pipeline.board_widget import BoardWidget
@@ -41,6 +41,7 @@ class LiveRun:
             observer=self.widget.hear,
             probes=make_probes(),
             promises=make_promises(),
+            shared=make_sharing(settings),
         )
         self.told: dict[str, Any] = {}
         self._work = threading.Thread(target=self._run, args=(pipeline, settings), daemon=True)

@@ -65,8 +65,20 @@ def close_run(
         "report": str(report),
         "champion": known,
     }
-    facts |= {"refusals": _read_refusals(end), "warning": start_mirror(settings, end.run)}
+    warnings = filter(None, (start_mirror(settings, end.run), _offer(settings)))
+    facts |= {"refusals": _read_refusals(end), "warning": "; ".join(warnings)}
     return facts | {"stages": [asdict(stage) for stage in end.stages]}
+
+# %% ../../notebooks/95_command_line/07_outcome.ipynb #11297f6e
+def _offer(
+    settings: Settings,  # of the lab
+) -> str:  # a warning, empty if all is well
+    "Begin to offer results to others, where the settings say so."
+    if not settings.remote_store:
+        return ""
+    from mlops_lab.pipeline.outbox import start_offering
+
+    return start_offering(settings)
 
 
 def _read_refusals(

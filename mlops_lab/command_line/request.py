@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .wiring import make_probes, make_promises
+from .wiring import make_probes, make_promises, make_sharing
 from ..foundation.errors import PipelineProblem
 from ..foundation.settings import Settings, read_settings
 from ..pipeline.notebook import parse_value, read_notebook
@@ -112,6 +112,7 @@ def take_order(
         busy=request.busy,
         probes=make_probes(),
         promises=make_promises(),
+        shared=make_sharing(settings),
         **vars(choose_stages(pipeline, asked)),
     )
     return Order(settings, pipeline, options)

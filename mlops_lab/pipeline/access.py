@@ -15,7 +15,7 @@ __all__ = ['Watch', 'watch_files', 'Accesses', 'read_accesses']
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,11 +153,12 @@ class _Notes:
 # %% ../../notebooks/50_pipeline/16_access.ipynb #30eccadc
 def watch_files(
     place: str,  # file for the notes
-    roots: list[str],  # folders whose files matter
-    ignored: list[str] | None = None,  # folders in them whose files do not
+    roots: Iterable[str],  # folders whose files matter
+    *,
+    ignored: Iterable[str] = (),  # folders in them whose files do not
 ) -> None:
     "Note what this process opens from now on, until it ends."
-    notes = _Notes(Watch(place, tuple(roots), tuple(ignored or ())))
+    notes = _Notes(Watch(place, tuple(roots), tuple(ignored)))
     for module in list(sys.modules.values()):
         file = getattr(module, "__dict__", {}).get("__file__")  # asks no lazy module anything
         if isinstance(file, str):

@@ -70,6 +70,8 @@ def run_lines(
         word = "the same again" if one["reproduced"] else "something else"
         lines += [f"receipt   {one['at'][:19]}: {word}"]
     lines += [f"mlflow    {word}: {said}" for word, said in told["mlflow"].items()]
+    if told["removed"]:
+        return [*lines, f"removed   its files were removed {told['removed']}"]
     return [*lines, f"folder    {told['folder']}", f"again     {told['reproduce']}"]
 
 # %% ../../notebooks/50_pipeline/55_close_up.ipynb #e2b11239
@@ -91,6 +93,7 @@ def describe_stage(
     end = folder / "ends" / f"{stage}.json"
     return facts | {
         "run": run.run,
+        "removed": run.removed,
         "stage": stage,
         "trouble": read_json(end) if not record and end.exists() else None,
         "record": asdict(record) | {"digest": record.digest} if record else None,
@@ -126,6 +129,8 @@ def stage_lines(
             lines += _section(part, values)
         elif part in ("notebook", "code"):
             lines += _section(part, {"definitions": len(values)})
+    if told["removed"]:
+        return [*lines, "", f"its files were removed {told['removed']}"]
     lines += ["", f"files in {told['folder']}", *(f"  {path}" for path in told["files"])]
     return [*lines, f"again: {told['reproduce']}"]
 

@@ -69,6 +69,7 @@ def _is_own(
 def name_file(
     path: str,  # absolute
     around: Surroundings,  # where files may lie
+    *,
     stage: str,  # name of the stage
 ) -> str:  # empty where the file does not matter
     "Name a file by the folder it lies in."

@@ -23,13 +23,13 @@ from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
 from .closure import Closure
 from .engine_door import import_papermill
-from .judgement import judge_stage, refuse_leaks
+from .judgement import judge_work, refuse_leaks
 from .memory import Memory
 from .notebook import StageNotebook
 from .plan import StageSpec
 from .record import StageRecord, read_record
 from .store import Result, Store
-from .undeclared import Before, check_undeclared, find_stale, look_before
+from .undeclared import Before, find_stale, look_before
 
 if TYPE_CHECKING:
     from mlops_lab.pipeline.fork_server import ForkServer
@@ -63,6 +63,7 @@ class RunOptions:
     cancel: threading.Event = field(default_factory=threading.Event)  # set it to stop
     probes: dict[str, Callable[[Path, Workspace], str]] = field(default_factory=dict)  # lab state
     promises: dict[str, Callable[[Path, Workspace], bool]] = field(default_factory=dict)  # kept?
+    shared: Any = None  # pipeline.sharing.Sharing: results that others made
 
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #78fbebc6
 @dataclass(frozen=True)
@@ -150,18 +151,19 @@ def finish_stage(
     asked = {"parameters": run.parameters, "folder": run.folder, "state": state}
     parts = key_parts(spec, run.closure, memory=run.memory, **asked)
     key = make_key(parts)
-    result, why = _find(run, key)
+    result, why, *notes = _find(run, key)
     if result is None and spec.name in options.stored:
         return StageEnd(spec.name, "never run", key=key, reason="its result is not in the store")
     if result is None:
-        return _execute(run, key, parts=parts, why=why or _why(run, parts))
+        end = _execute(run, key, parts=parts, why=why or _why(run, parts))
+        return replace(end, notes=(*notes, *end.notes))
     run.store.restore(result, run.folder)
     broken = [name for name in spec.promises if not options.promises[name](run.folder, run.lab)]
     if broken:
         why = f"what it left in the lab is gone: {broken[0]}"
         return _execute(run, key, parts=parts, why=why)
     record = read_record(run.folder / "records" / f"{spec.name}.json")
-    reason = f"made by {result.run}"
+    reason = f"made by {result.run}" + (f", {why}" if why else "")
     facts = {"record": record.digest, "notes": tuple(result.notes)}
     return StageEnd(spec.name, "cached", 0.0, key, reason, **facts)
 
@@ -169,14 +171,18 @@ def finish_stage(
 def _find(
     run: StageRun,  # what to do
     key: str,  # name of everything the result depends on
-) -> tuple[Result | None, str]:  # a result that holds, or why the one there is does not
-    "Find a result in the store."
-    if run.spec.name in run.options.force:
+) -> tuple[Result | str | None, ...]:  # a result that holds, why or why not, and notes
+    "Find a result in the store, or among those that others share."
+    name, shared = run.spec.name, run.options.shared
+    if name in run.options.force:
         return None, ""
     result = run.store.find(key)
     asked = {"folder": run.folder, "memory": run.memory}
     stale = find_stale(result.noted, run.spec, **asked) if result and result.noted else ""
-    return (None, stale) if stale else (result, "")
+    if stale or result or not shared:
+        return (None, stale) if stale else (result, "")
+    result, trouble = shared.find(key, name, store=run.store)
+    return result, "shared" if result else "", *([trouble] if trouble else [])
 
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #7f91968f
 def _why(
@@ -202,40 +208,41 @@ def _execute(
     "Run the notebook, judge what it left, and keep it."
     name, folder = run.spec.name, run.folder
     run.tell(Progress(name, "running", cells=len(run.notebook.cells), reason=why))
-    before = look_before(run.spec, folder)
-    outcome = _attempt_often(run, before)
+    outcome = _attempt_often(run, before := look_before(run.spec, folder))
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
+    asked = {"parameters": run.parameters, "closure": run.closure, "memory": run.memory}
     try:
         refuse_leaks(folder, [*run.notebook.cells, *map(repr, run.parameters.values())])
-        record = judge_stage(run.spec, folder) if outcome.passed else None
-        known = {"closure": run.closure, "memory": run.memory, "parameters": run.parameters}
-        found = check_undeclared(before, run.notebook, **known)
-        end = replace(end, notes=found.notes())
+        record, used = judge_work(before, run.notebook, **asked) if outcome.passed else (None,) * 2
     except LabError as error:
         record, end = None, replace(end, state="failed", reason=str(error))
     if record is None:
         _clear(run)
         return end
-    try:
-        made = Result(key, parts, name, folder.name, round(outcome.seconds, 3), {})
-        _keep(run, record, replace(made, notes=list(end.notes), noted=found.digests))
-    except OSError as error:
-        _clear(run)
-        return replace(end, state="failed", reason=f"its result could not be kept: {error}")
-    return replace(end, record=record.digest)
+    end = replace(end, notes=used.notes(), record=record.digest)
+    made = Result(key, parts, name, folder.name, round(end.seconds, 3), {}, list(end.notes))
+    trouble = _keep(run, record, replace(made, noted=used.digests))
+    return replace(end, state="failed", reason=trouble, record="") if trouble else end
 
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #d86649c4
 def _keep(
     run: StageRun,  # of a stage that is done
     record: StageRecord,  # what it did
     result: Result,  # with no files yet
-) -> None:
+) -> str:  # why that was not possible, empty if it was
     "Keep what a stage made in the store."
     name = run.spec.name
     own = [f"records/{name}.json", f"notebooks/{name}.ipynb"]
     own += [item["path"] for item in record.figures]
-    run.store.keep(result, folder=run.folder, paths=(*run.spec.outputs, *own))
+    try:
+        kept = run.store.keep(result, folder=run.folder, paths=(*run.spec.outputs, *own))
+    except OSError as error:
+        _clear(run)
+        return f"its result could not be kept: {error}"
+    if run.options.shared:
+        run.options.shared.offer(kept)
+    return ""
 
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #b1f976b4
 def _clear(

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import mlops_lab
-from ..foundation.errors import PipelineProblem
+from ..foundation.errors import PipelineProblem, RecordProblem
 from .access import Accesses, Watch, read_accesses
 from .closure import Closure
 from .file_names import OWN_FILES, Surroundings, find_file, look_around, name_file
@@ -186,7 +186,7 @@ def _changed_names(
     "Name what a stage wrote and removed, seen by its process or in the folder."
     after, told = _list_files(before.folder), []
     for paths in (seen.written, seen.removed):
-        told.append({name_file(path, around, before.spec.name) for path in paths} - {""})
+        told.append({name_file(path, around, stage=before.spec.name) for path in paths} - {""})
     changed = {path for path, mark in after.items() if before.files.get(path) != mark}
     gone = before.files.keys() - after.keys()
     written = {name for name in told[0] if find_file(name, around).is_file()}
@@ -216,12 +216,10 @@ def _find_undeclared(
     "Find the files a stage used without declaring them."
     spec, folder, (parameters, closure, memory) = before.spec, before.folder, known
     around, seen = look_around(spec, folder), read_accesses(_notes_place(spec, folder))
-    made = {os.path.realpath(path) for path in seen.written}
-    groups = []
+    made, groups = {os.path.realpath(path) for path in seen.written}, []
     for paths in (_read_files(seen, closure), _named_files(notebook, parameters, folder)):
-        real = [path for path in paths if os.path.isfile(path)]
-        real = [path for path in real if os.path.realpath(path) not in made]
-        names = {name_file(path, around, spec.name) for path in real} - {""}
+        real = [one for one in paths if os.path.isfile(one) and os.path.realpath(one) not in made]
+        names = {name_file(path, around, stage=spec.name) for path in real} - {""}
         groups.append(_undeclared_names(names, around, spec))
     changed = [
         _undeclared_names(names, around, spec) for names in _changed_names(before, seen, around)
@@ -238,7 +236,10 @@ def _digest(
     memory: Memory,  # of digests
 ) -> str:  # empty where nobody knows what the stage read
     "Digest an undeclared input, unless it changed meanwhile."
-    return memory.digest(path) if path.stat().st_mtime_ns < began else ""
+    try:
+        return memory.digest(path) if path.stat().st_mtime_ns < began else ""
+    except (OSError, RecordProblem):  # it is gone already, or nobody may read it
+        return ""
 
 # %% ../../notebooks/50_pipeline/18_undeclared.ipynb #5b82cecc
 def check_undeclared(

@@ -194,7 +194,7 @@ ODD = """
 import os, sqlite3, threading
 from pathlib import Path
 from mlops_lab.pipeline.access import watch_files
-watch_files("notes", [os.getcwd()], [os.path.join(os.getcwd(), "ignored")])
+watch_files("notes", [os.getcwd()], ignored=[os.path.join(os.getcwd(), "ignored")])
 os.close(os.open(b"bytes.txt", os.O_CREAT | os.O_WRONLY))
 open(os.open("number.txt", os.O_CREAT | os.O_RDWR), "w").close()
 with open("both.txt", "a+"): pass
