@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .mirroring import start_mirror
 from ..foundation.settings import Settings
 from ..foundation.workspace import Workspace, open_workspace
 from ..pipeline.record import read_record
@@ -46,6 +45,39 @@ def find_champion(
 
     return Registry(lab).champion()
 
+# %% ../../notebooks/95_command_line/07_outcome.ipynb #a3dbcd5b
+def _show_elsewhere(
+    end: RunEnd,  # how the run ended
+    settings: Settings,  # of the lab
+) -> str:  # a warning, empty if all is well
+    "Begin to show a run in MLflow, if anything ran."
+    if all(stage.state in ("cached", "never run") for stage in end.stages):
+        return ""
+    from mlops_lab.command_line.mirroring import start_mirror
+
+    return start_mirror(settings, end.run)
+
+
+def _read_refusals(
+    end: RunEnd,  # how the run ended
+) -> dict[str, str]:  # headline by stage
+    "Gather what stages said no to: a model, a promotion, a quiet window."
+    folder, passed = end.folder / "records", [one.stage for one in end.stages if one.passed]
+    records = {stage: read_record(folder / f"{stage}.json") for stage in passed}
+    judged = {stage: one for stage, one in records.items() if one.verdict}
+    return {stage: one.headline for stage, one in judged.items() if not one.verdict["passed"]}
+
+# %% ../../notebooks/95_command_line/07_outcome.ipynb #2273843a
+def _offer(
+    settings: Settings,  # of the lab
+) -> str:  # a warning, empty if all is well
+    "Begin to offer results to others, where the settings say so."
+    if not settings.remote_store:
+        return ""
+    from mlops_lab.pipeline.outbox import start_offering
+
+    return start_offering(settings)
+
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #6bb5c2b1
 def close_run(
     end: RunEnd,  # how the run ended
@@ -65,30 +97,10 @@ def close_run(
         "report": str(report),
         "champion": known,
     }
-    warnings = filter(None, (start_mirror(settings, end.run), _offer(settings)))
+    warnings = filter(None, (_show_elsewhere(end, settings), _offer(settings)))
     facts |= {"refusals": _read_refusals(end), "warning": "; ".join(warnings)}
-    return facts | {"stages": [asdict(stage) for stage in end.stages]}
-
-# %% ../../notebooks/95_command_line/07_outcome.ipynb #11297f6e
-def _offer(
-    settings: Settings,  # of the lab
-) -> str:  # a warning, empty if all is well
-    "Begin to offer results to others, where the settings say so."
-    if not settings.remote_store:
-        return ""
-    from mlops_lab.pipeline.outbox import start_offering
-
-    return start_offering(settings)
-
-
-def _read_refusals(
-    end: RunEnd,  # how the run ended
-) -> dict[str, str]:  # headline by stage
-    "Gather what stages said no to: a model, a promotion, a quiet window."
-    folder, passed = end.folder / "records", [one.stage for one in end.stages if one.passed]
-    records = {stage: read_record(folder / f"{stage}.json") for stage in passed}
-    judged = {stage: one for stage, one in records.items() if one.verdict}
-    return {stage: one.headline for stage, one in judged.items() if not one.verdict["passed"]}
+    stages = [asdict(stage) | {"notes": list(stage.notes)} for stage in end.stages]
+    return facts | {"stages": stages}
 
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #5be1165b
 def closing_lines(
@@ -108,7 +120,7 @@ def closing_lines(
     lines += [f"{stage + ':':<9} {headline}" for stage, headline in told["refusals"].items()]
     lines += [f"champion: {named}", f"report:   {told['report']}"]
     lines += [f"warning:  {told['warning']}"] if told.get("warning") else []
-    lines += [f"note:     {one['stage']} {note}" for one in stages for note in one["notes"]]
+    lines += [f"note:     {one['stage']} {note}" for one in stages for note in one.get("notes", ())]
     failed = [one for one in stages if one["state"] not in ("done", "cached", "never run")]
     for stage in failed:
         cell = f" in code cell {stage['cell']}" if stage["cell"] else ""

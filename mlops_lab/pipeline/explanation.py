@@ -20,9 +20,9 @@ from .cache_key import Change, find_changes, key_parts, make_key
 from .closure import find_closure
 from .memory import Memory
 from .notebook import read_notebook
+from .options import RunOptions
 from .plan import Pipeline, StageSpec
-from .runner import spread_parameters
-from .stage_run import RunOptions
+from .preparation import spread_parameters
 from .store import Store
 from .undeclared import find_stale
 

@@ -25,10 +25,9 @@ from typing import Any
 from ..foundation.errors import LabError, RecordProblem
 from ..foundation.records import digest_file, read_json, write_json
 from ..foundation.secrets import Secrets, named_secrets
-from ..foundation.settings import Settings
+from ..foundation.settings import Settings, dump_settings, load_settings
 from .sharing import make_manifest, manifest_name, object_name, outbox_of
 from .shelf import Shelf, open_shelf
-from .stage import dump_settings, load_settings
 from .store import Result, Store, object_path
 
 # %% ../../notebooks/50_pipeline/35_outbox.ipynb #30228db3

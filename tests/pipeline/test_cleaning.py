@@ -15,9 +15,9 @@ from mlops_lab.pipeline.clean_plan import CleanWish
 from mlops_lab.pipeline.cleaning import clean_lab, clean_lines
 from mlops_lab.pipeline.close_up import describe_run, describe_stage, run_lines, stage_lines
 from mlops_lab.pipeline.history import find_run, read_history
+from mlops_lab.pipeline.options import RunOptions
 from mlops_lab.pipeline.reproduction import reproduce_run
 from mlops_lab.pipeline.run_lock import hold_lock
-from mlops_lab.pipeline.stage_run import RunOptions
 from mlops_lab.pipeline.store import Store
 from mlops_lab.tracking.registry import Registry
 
@@ -225,7 +225,7 @@ from pathlib import Path
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.pipeline.plan import read_pipeline
 from mlops_lab.pipeline.runner import run_pipeline
-from mlops_lab.pipeline.stage_run import RunOptions
+from mlops_lab.pipeline.options import RunOptions
 settings = Settings(project=Path(sys.argv[1]), workspace=Path(sys.argv[2]))
 pipeline = read_pipeline(Path(sys.argv[1]))
 for n in (3, 4, 3, 5, 4, 3):

@@ -219,7 +219,7 @@ from mlops_lab.pipeline.outbox import empty_outbox
 from mlops_lab.pipeline.plan import read_pipeline
 from mlops_lab.pipeline.runner import run_pipeline
 from mlops_lab.pipeline.sharing import open_sharing
-from mlops_lab.pipeline.stage_run import RunOptions
+from mlops_lab.pipeline.options import RunOptions
 folder, lab, address = sys.argv[1:]
 settings = Settings(project=Path(folder), workspace=Path(lab), remote_store=address)
 options = RunOptions(shared=open_sharing(settings))

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from mlops_lab.pipeline import stage_run
+from mlops_lab.pipeline import undeclared
 from mlops_lab.pipeline.access import read_accesses
 from mlops_lab.pipeline.close_up import describe_run, describe_stage, run_lines, stage_lines
 from mlops_lab.pipeline.explanation import explain_stage
 from mlops_lab.pipeline.history import find_run
+from mlops_lab.pipeline.options import RunOptions
 from mlops_lab.pipeline.report import write_report
-from mlops_lab.pipeline.stage_run import RunOptions
 
 WAYS = {"fork": {"warm": True}, "kernel": {"warm": False}}
 
@@ -167,7 +167,7 @@ def test_nothing_is_told_of_honest_stages_and_nothing_is_looked_up_for_them(
     bench, chain, monkeypatch
 ):
     assert not any(stage.notes for stage in bench.run(chain).stages)
-    monkeypatch.setattr(stage_run, "find_stale", lambda *_, **__: pytest.fail("looked up"))
+    monkeypatch.setattr(undeclared, "find_stale", lambda *_, **__: pytest.fail("looked up"))
     assert bench.run(chain).state == "cached"
 
 
