@@ -15,6 +15,7 @@ Modules:
 - `mlops_lab.command_line.repeated_run`: Run a pipeline again and again in one process, and say in a line how each run ended.
 - `mlops_lab.command_line.request`: Turn what was typed after `mlops-lab run` into a checked order.
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
+- `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
@@ -55,11 +56,14 @@ Modules:
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
 - `mlops_lab.monitoring.spread`: Measure how much a mean varies when texts of one author resemble each other.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
+- `mlops_lab.pipeline.access`: Note which files a process opens, while it opens them.
 - `mlops_lab.pipeline.board`: Hold the state of a run as it happens, and draw it as a graph of stages.
 - `mlops_lab.pipeline.board_widget`: Show a board live in JupyterLab, with the details of a stage a click away.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.cell_comparison`: Name the cells in which two executed notebooks differ, in code or in text output.
 - `mlops_lab.pipeline.circumstances`: Tell whether two processes would import the same modules in the same way.
+- `mlops_lab.pipeline.clean_plan`: Work out which files of the lab nobody needs any more.
+- `mlops_lab.pipeline.cleaning`: Remove what nobody needs, so that a kill at any moment leaves the lab right.
 - `mlops_lab.pipeline.close_up`: Show everything that is known about one run, or about one stage of it.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.comparison`: Compare two runs stage by stage: code, parameters, outputs, metrics and digests.
@@ -71,6 +75,7 @@ Modules:
 - `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
+- `mlops_lab.pipeline.file_names`: Name a file of a stage so that the name means the same on every machine.
 - `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
 - `mlops_lab.pipeline.fork_danger`: Tell whether a process may be forked.
 - `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
@@ -84,6 +89,7 @@ Modules:
 - `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
 - `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
+- `mlops_lab.pipeline.outbox`: Offer a lab's results to others in the background, without secrets and local paths.
 - `mlops_lab.pipeline.packages`: Name the versions and the data files that code depends on.
 - `mlops_lab.pipeline.parameters`: Check the values a notebook is given, before a kernel starts.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
@@ -97,11 +103,14 @@ Modules:
 - `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
 - `mlops_lab.pipeline.schedule`: Tell when it is time for the next run, without drift.
 - `mlops_lab.pipeline.selection`: Choose which stages of a run take part, and how.
+- `mlops_lab.pipeline.sharing`: Take results that others made, and offer one's own.
+- `mlops_lab.pipeline.shelf`: Put files where others find them, under an address.
 - `mlops_lab.pipeline.shell`: Run the cells of a notebook in this process and tell every output.
 - `mlops_lab.pipeline.source`: Tell which commit of a project is being run.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
+- `mlops_lab.pipeline.undeclared`: Compare the files a stage really used with those it declares.
 - `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
 - `mlops_lab.pipeline.warm_keeper`: Keep warm processes from run to run, for as long as they are what a fresh one would be.
 - `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.

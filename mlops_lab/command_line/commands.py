@@ -8,7 +8,8 @@ is instant. What commands share is in `command_line.terminal`."""
 # %% auto #0
 __all__ = ['doctor', 'run', 'explain', 'serve', 'lab', 'course']
 
-# %% ../../notebooks/95_command_line/08_commands.ipynb #db58c542
+# %% ../../notebooks/95_command_line/08_commands.ipynb #e9f41875
+import json
 import sys
 from contextlib import nullcontext, suppress
 from dataclasses import replace

@@ -83,7 +83,10 @@ def diff(old: str, new: str, as_json: bool) -> None:
     from mlops_lab.pipeline.history import find_run
 
     lab = open_workspace(read_settings())
-    found = compare_runs(*(lab.run(find_run(lab, name).run) for name in (old, new)))
+    pair = [find_run(lab, name) for name in (old, new)]
+    for run in pair:
+        run.require_files()
+    found = compare_runs(*(lab.run(run.run) for run in pair))
     answer(found.as_dict(), found.lines(), as_json=as_json)
     sys.exit(0 if found.equal else 1)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .outcome import close_run, closing_lines
-from .wiring import make_probes, make_promises
+from .wiring import make_probes, make_promises, make_sharing
 from ..foundation.settings import Settings, read_settings
 from ..pipeline.board import Board
 from ..pipeline.board_widget import BoardWidget
@@ -53,6 +53,7 @@ class LiveRun:
             probes=make_probes(),
             promises=make_promises(),
             lend=session_keeper().lend,
+            shared=make_sharing(settings),
         )
         self.told: dict[str, Any] = {}
         self._work = threading.Thread(target=self._run, args=(pipeline, settings), daemon=True)

@@ -74,6 +74,17 @@ def _read_refusals(
     judged = {stage: one for stage, one in records.items() if one.verdict}
     return {stage: one.headline for stage, one in judged.items() if not one.verdict["passed"]}
 
+# %% ../../notebooks/95_command_line/07_outcome.ipynb #2273843a
+def _offer(
+    settings: Settings,  # of the lab
+) -> str:  # a warning, empty if all is well
+    "Begin to offer results to others, where the settings say so."
+    if not settings.remote_store:
+        return ""
+    from mlops_lab.pipeline.outbox import start_offering
+
+    return start_offering(settings)
+
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #6bb5c2b1
 def close_run(
     end: RunEnd,  # how the run ended
@@ -94,8 +105,10 @@ def close_run(
         "report": str(report),
         "champion": known,
     }
-    facts |= {"refusals": _read_refusals(end), "warning": _show_elsewhere(end, settings)}
-    return facts | {"stages": [asdict(stage) for stage in end.stages]}
+    warnings = filter(None, (_show_elsewhere(end, settings), _offer(settings)))
+    facts |= {"refusals": _read_refusals(end), "warning": "; ".join(warnings)}
+    stages = [asdict(stage) | {"notes": list(stage.notes)} for stage in end.stages]
+    return facts | {"stages": stages}
 
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #5be1165b
 def closing_lines(
@@ -115,6 +128,7 @@ def closing_lines(
     lines += [f"{stage + ':':<9} {headline}" for stage, headline in told["refusals"].items()]
     lines += [f"champion: {named}", f"report:   {told['report']}"]
     lines += [f"warning:  {told['warning']}"] if told.get("warning") else []
+    lines += [f"note:     {one['stage']} {note}" for one in stages for note in one.get("notes", ())]
     return [*lines, *_trouble(told), f"next:     {_NEXT.get(told['state'], _NEXT['failed'])}"]
 
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #21520b58

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .wiring import make_probes, make_promises
+from .wiring import make_probes, make_promises, make_sharing
 from ..foundation.errors import PipelineProblem
 from ..foundation.settings import Settings, read_settings
 from ..foundation.workspace import open_workspace
@@ -125,6 +125,7 @@ def take_order(
         memory=memory,
         probes=make_probes(),
         promises=make_promises(),
+        shared=make_sharing(settings),
         **vars(choose_stages(pipeline, asked)),
     )
     return Order(settings, pipeline, options)

@@ -23,7 +23,7 @@ def list_runs(
     runs: list[RunSummary],  # oldest first
 ) -> list[dict[str, Any]]:  # newest first, as JSON can hold it
     "Sum up each run."
-    kept = ("run", "pipeline", "state", "started_at", "seconds", "commit")
+    kept = ("run", "pipeline", "state", "started_at", "seconds", "commit", "removed")
     counted = []
     for run in reversed(runs):
         counts = {"done": run.count("done"), "cached": run.count("cached")}
@@ -42,7 +42,7 @@ def runs_table(
         started = one["started_at"][:16].replace("T", " ")
         lines.append(
             f"{one['run']:<25} {one['state']:<12} {started}  {one['seconds']:7.1f}"
-            f"  {counts:<6}  {one['commit']}".rstrip()
+            f"  {counts:<6}  {one['commit']}{'  files removed' if one['removed'] else ''}".rstrip()
         )
     return [*lines, "stages: run + from the store / all"]
 

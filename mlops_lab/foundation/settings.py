@@ -49,6 +49,8 @@ class Settings:
     service_text_limit: int = 10_000  # characters in one text
     service_queue_limit: int = 2_000  # records waiting to be stored
     jobs: int = 2  # stages that may run at once
+    remote_store: str = ""  # folder or fsspec address of results a class shares; empty: none
+    remote_store_write: str = "on"  # whether this lab's own results are offered there: on or off
 
 # %% ../../notebooks/10_foundation/02_settings.ipynb #f06e2935
 _SECTIONS = ("dev", "test", "staging", "prod")
@@ -56,6 +58,7 @@ _CHOICES = {
     "task": ("emotion", "sentiment"),
     "language": ("en", "es"),
     "mlflow_runs": ("on", "off"),
+    "remote_store_write": ("on", "off"),
 }
 _RANGES = {
     "rows": (100, 10**9),

@@ -29,6 +29,7 @@ class StageEnd:
     record: str = ""  # digest of its record
     condition: str = ""  # stage.fact that was false, so that it never ran
     refused: bool = False  # whether the verdict of that stage was no
+    notes: tuple[str, ...] = ()  # what people have to know, such as files it did not declare
 
     @property
     def passed(self) -> bool:

@@ -19,11 +19,13 @@ from ..foundation.workspace import open_workspace
 from .cache_key import Change, find_changes, key_parts, make_key
 from .closure import find_closure
 from .condition import find_unmet
+from .memory import Memory
 from .notebook import read_notebook
 from .options import RunOptions
 from .plan import Pipeline, StageSpec
 from .preparation import spread_parameters
 from .store import Store
+from .undeclared import find_stale
 
 # %% ../../notebooks/50_pipeline/42_explanation.ipynb #f19e87e6
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Explanation:
     missing: tuple[str, ...] = ()  # inputs that no stage has made in this run
     unmet: str = ""  # why it would not run at all
     undecided: tuple[str, ...] = ()  # conditions that earlier stages would decide
+    stale: str = ""  # which undeclared input of its result changed
 
     def lines(self) -> list[str]:
         "Spell it for people."
@@ -51,6 +54,7 @@ class Explanation:
         lines += [f"  after {name}, which would run" for name in self.waits_for]
         lines += [f"  its input {path} is not there yet" for path in self.missing]
         lines += [f"  only if {condition} is true" for condition in self.undecided]
+        lines += [f"  {self.stale}"] if self.stale else []
         return lines + [f"  {change}" for change in self.changes]
 
 # %% ../../notebooks/50_pipeline/42_explanation.ipynb #69c3cc41
@@ -75,6 +79,7 @@ def explain_stage(
             asked = {"parameters": parameters, "folder": run_folder, "state": state}
             parts = key_parts(spec, find_closure(notebooks[spec.name]), **asked)
         told[spec.name] = _compare(spec, parts, Store(lab.store), told)
+        told[spec.name] = _look_at_undeclared(told[spec.name], spec, Store(lab.store), run_folder)
         if spec is wanted:
             break
     missing = [path for path in wanted.inputs if not (run_folder / path).exists()]
@@ -112,3 +117,16 @@ def _compare(
     newest = found or latest
     made_by = newest.run if newest else ""
     return Explanation(spec.name, key, found is not None, tuple(changes), made_by, tuple(waits))
+
+# %% ../../notebooks/50_pipeline/42_explanation.ipynb #ef19c848
+def _look_at_undeclared(
+    told: Explanation,  # by what the key says
+    spec: StageSpec,  # the stage
+    store: Store,  # with results
+    folder: Path,  # of a run
+) -> Explanation:  # by what its result noted besides
+    "Look whether an undeclared input of a stored result changed."
+    result = store.find(told.key) if told.stored else None
+    noted = result.noted if result else {}
+    stale = find_stale(noted, spec, folder=folder, memory=Memory())
+    return replace(told, stored=False, stale=stale) if stale else told

@@ -23,6 +23,7 @@ from typing import Any
 
 from ..foundation.errors import PipelineProblem
 from ..foundation.secrets import resolved_secrets
+from .access import watch_files
 
 # %% ../../notebooks/50_pipeline/22_fork.ipynb #97778734
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -92,6 +93,8 @@ def _become_fresh(
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
+    if request.get("watch"):
+        watch_files(**request["watch"])
 
 # %% ../../notebooks/50_pipeline/22_fork.ipynb #f491ba4f
 def _run_cells(

@@ -56,6 +56,7 @@ class _ForkedNotebook:
             "log": str(self.execution.log or os.devnull),
             "environment": environment,
             "paths": environment["PYTHONPATH"].split(os.pathsep),
+            "watch": vars(self.execution.watch) if self.execution.watch else None,
         }
 
     def hear(self, message: dict[str, Any], watchdog: Watchdog) -> None:

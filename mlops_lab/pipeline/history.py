@@ -34,6 +34,7 @@ class RunSummary:
     seconds: float  # how long it took, nothing until it ended
     commit: str  # commit it ran, with + where files differed
     stages: dict[str, dict[str, Any]]  # what is known about each stage, by name
+    removed: str = ""  # when and by which command its files were removed
 
     def count(
         self,
@@ -41,6 +42,12 @@ class RunSummary:
     ) -> int:  # how many stages are in one of them
         "Count stages by state."
         return sum(stage["state"] in states for stage in self.stages.values())
+
+    def require_files(self) -> None:
+        "Refuse a run whose files were removed."
+        if self.removed:
+            found = f"the files of run {self.run} were removed {self.removed}"
+            raise PipelineProblem(found, "a run with its files", "mlops-lab runs lists them")
 
 # %% ../../notebooks/50_pipeline/40_history.ipynb #2c7c8fa9
 def read_history(
@@ -57,6 +64,7 @@ def _runs_backwards(
     "Read the ledger from its end, only as far as asked."
     stages: dict[str, dict[str, dict]] = {}
     finished: dict[str, dict] = {}
+    removed: dict[str, str] = {}
     for entry in ChainLog(lab.ledger).backwards():
         run = entry.data.get("run")
         if entry.kind == "stage":
@@ -65,7 +73,11 @@ def _runs_backwards(
             finished.setdefault(run, entry.data)
         elif entry.kind == "run-started":
             ends = dict(reversed(stages.pop(run, {}).items()))
-            yield _summarise(lab, entry.data | {"at": entry.at}, ends, finished.pop(run, None))
+            facts = entry.data | {"at": entry.at, "removed": removed.pop(run, "")}
+            yield _summarise(lab, facts, ends, finished.pop(run, None))
+        elif entry.kind == "cleaning":
+            said = f"on {entry.at[:16].replace('T', ' ')} UTC by {entry.data['command']}"
+            removed = dict.fromkeys(entry.data["runs"], said) | removed
 
 # %% ../../notebooks/50_pipeline/40_history.ipynb #05d29bde
 def _summarise(
@@ -81,7 +93,9 @@ def _summarise(
     seconds = end["seconds"] if end else 0.0
     if state == "running":
         stages |= _stages_under_way(lab.run(facts["run"]), stages)
-    return RunSummary(facts["run"], facts["pipeline"], facts["at"], state, seconds, commit, stages)
+    gone = facts["removed"] and not (lab.run(facts["run"]) / "run.json").exists()
+    named = (facts["run"], facts["pipeline"], facts["at"], state, seconds, commit)
+    return RunSummary(*named, stages, facts["removed"] if gone else "")
 
 # %% ../../notebooks/50_pipeline/40_history.ipynb #4755b8d8
 def _stages_under_way(

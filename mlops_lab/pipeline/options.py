@@ -46,3 +46,4 @@ class RunOptions:
     memory: Memory | None = None  # of files already read; one is made where there is none
     probes: dict[str, Callable[[Path, Workspace], str]] = field(default_factory=dict)  # lab state
     promises: dict[str, Callable[[Path, Workspace], bool]] = field(default_factory=dict)  # kept?
+    shared: Any = None  # pipeline.sharing.Sharing: results that others made

@@ -44,6 +44,7 @@ class StageSpec:
     memory_mb: float | None = None  # most memory its processes may hold together
     cores: int = 1  # cores it keeps busy
     kernel: str = ""  # "own": a kernel of its own, never a fork
+    undeclared: str = "report"  # files it uses without declaring them: report or refuse
     after: tuple[str, ...] = ()  # stages it waits for, worked out from inputs
     definition: str = ""  # name in the file, before a matrix made stages of it
 
@@ -64,9 +65,8 @@ class Pipeline:
         name: str,  # of a stage
     ) -> StageSpec:  # the stage
         "Find a stage by name."
-        for spec in self.stages:
-            if spec.name == name:
-                return spec
+        if found := next((spec for spec in self.stages if spec.name == name), None):
+            return found
         near = close_matches(name, [spec.name for spec in self.stages])
         raise PipelineProblem(f"pipeline {self.name!r} has no stage {name!r}", near)
 
@@ -76,8 +76,10 @@ _STAGE_KEYS = {
     "outside": list, "state": list, "promises": list, "timeout_s": (int, float), "retries": int,
     "varying": Located, "retry_wait_s": (int, float), "cell_timeout_s": (int, float),
     "memory_mb": (int, float), "cores": int, "kernel": str, "only_if": list, "decides": Located,
+    "undeclared": str,
 }  # fmt: skip
-_LIMITS = ("timeout_s", "retries", "retry_wait_s", "cell_timeout_s", "memory_mb", "cores", "kernel")
+_WORDS = {"kernel": ("own",), "undeclared": ("report", "refuse")}
+_LIMITS = ("timeout_s", "retries", "retry_wait_s", "cell_timeout_s", "memory_mb", "cores", *_WORDS)
 _PIPELINE_KEYS = {"pipeline": str, "title": str, "stages": Located, "profiles": Located}
 
 # %% ../../notebooks/50_pipeline/07_plan.ipynb #bdad5d6e
@@ -138,9 +140,9 @@ def _read_limits(
     "Read the limits of a stage, and refuse what cannot be."
     limits = {key: body[key] for key in _LIMITS if key in body}
     for key, value in limits.items():
-        if key == "kernel" and value != "own":
-            raise PipelineProblem(f"{here} has kernel = {value!r}", "own, or no such key")
-        if key != "kernel" and value < (0 if key.startswith("retr") else 1e-3):
+        if key in _WORDS and value not in _WORDS[key]:
+            raise PipelineProblem(f"{here} has {key} = {value!r}", " or ".join(_WORDS[key]))
+        if key not in _WORDS and value < (0 if key.startswith("retr") else 1e-3):
             raise PipelineProblem(f"{here} has {key} = {value}", "a number above 0")
     return limits
 

@@ -99,4 +99,5 @@ def describe_plan(
     place = path.relative_to(project) if inside else path
     varying = {spec.name: spec.varying for spec in pipeline.stages if spec.varying}
     known = {"definition": place.as_posix(), "profile": pipeline.profile, "varying": varying}
-    return known | {"stages": [spec.name for spec in pipeline.stages]}
+    made = {spec.name: spec.outputs for spec in pipeline.stages}
+    return known | {"stages": list(made), "outputs": made}

@@ -141,7 +141,8 @@ def _stage(
     if (folder / "notebooks" / f"{name}.ipynb").exists():
         link = f"notebooks/{_escape(name)}.ipynb"
         parts.append(f'<p class="small"><a href="{link}">executed notebook</a></p>')
-    return "".join([*parts, _why_line(facts), "</article>"])
+    notes = [f"<p>{_escape(note)}</p>" for note in facts.get("notes", ())]
+    return "".join([*parts, *notes, _why_line(facts), "</article>"])
 
 # %% ../../notebooks/50_pipeline/41_report.ipynb #c6a030b9
 def _titled_table(

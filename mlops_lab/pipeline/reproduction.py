@@ -124,6 +124,7 @@ def reproduce_run(
     stage: str = "",  # only this stage, on the inputs it had
 ) -> dict[str, Any]:  # the receipt, also in the folder of the run and in the ledger
     "Run a run again from nothing and compare."
+    run.require_files()
     old, clock = lab.run(run.run), time.perf_counter()
     copy = Workspace(lab.root / "reproductions" / f"{run.run}_{uuid4().hex[:4]}")
     asked = _read_asked(read_json(old / "run.json"), copy.root, project)

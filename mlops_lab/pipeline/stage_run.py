@@ -32,6 +32,7 @@ from .store import Result, Store
 
 if TYPE_CHECKING:
     from mlops_lab.pipeline.fork_server import ForkServer
+    from mlops_lab.pipeline.undeclared import Before
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #eece66e1
 def _remove(
@@ -98,6 +99,7 @@ class Needed:
     key: str  # name of everything its result depends on
     parts: dict[str, Any]  # parts of the key
     why: str  # why it has to
+    notes: tuple[str, ...] = ()  # what went wrong while looking for its result
 
 
 def restore_stage(
@@ -111,18 +113,39 @@ def restore_stage(
     asked = {"parameters": run.parameters, "folder": run.folder, "state": state}
     parts = key_parts(spec, run.closure, memory=run.memory, **asked)
     key = make_key(parts)
-    result = None if spec.name in options.force else run.store.find(key)
+    result, why, *notes = _find(run, key)
     if result is None and spec.name in options.stored:
         return StageEnd(spec.name, "never run", key=key, reason="its result is not in the store")
     if result is None:
-        return Needed(key, parts, _why(run, parts))
+        return Needed(key, parts, why or _why(run, parts), tuple(notes))
     run.store.restore(result, run.folder)
     broken = [name for name in spec.promises if not options.promises[name](run.folder, run.lab)]
     if broken:
         return Needed(key, parts, f"what it left in the lab is gone: {broken[0]}")
     record = read_record(run.folder / "records" / f"{spec.name}.json")
-    reason = f"made by {result.run}"
-    return StageEnd(spec.name, "cached", 0.0, key, reason, record=record.digest)
+    facts = {"record": record.digest, "notes": tuple(result.notes)}
+    reason = f"made by {result.run}" + (f", {why}" if why else "")
+    return StageEnd(spec.name, "cached", 0.0, key, reason, **facts)
+
+# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #0fa333cd
+def _find(
+    run: StageRun,  # what to do
+    key: str,  # name of everything the result depends on
+) -> tuple[Result | str | None, ...]:  # a result that holds, why or why not, and notes
+    "Find a result in the store, or among those that others share."
+    name, shared = run.spec.name, run.options.shared
+    if name in run.options.force:
+        return None, ""
+    result = run.store.find(key)
+    if result and result.noted:
+        from mlops_lab.pipeline.undeclared import find_stale
+
+        stale = find_stale(result.noted, run.spec, folder=run.folder, memory=run.memory)
+        return (None, stale) if stale else (result, "")
+    if result or not shared:
+        return result, ""
+    result, trouble = shared.find(key, name, store=run.store)
+    return result, "shared" if result else "", *([trouble] if trouble else [])
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #7f91968f
 def _why(
@@ -143,41 +166,48 @@ def make_stage(
     needed: Needed,  # why
 ) -> StageEnd:  # how it ended
     "Run the notebook, judge what it left, and keep it."
-    from mlops_lab.pipeline.judgement import judge_stage, refuse_leaks
+    from mlops_lab.pipeline.judgement import judge_work, refuse_leaks
+    from mlops_lab.pipeline.undeclared import look_before
 
     name, folder, key, why = run.spec.name, run.folder, needed.key, needed.why
     run.tell(Progress(name, "running", cells=len(run.notebook.cells), reason=why))
-    outcome = _attempt_often(run)
+    outcome = _attempt_often(run, before := look_before(run.spec, folder))
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
+    end = replace(end, notes=needed.notes)
+    asked = {"parameters": run.parameters, "closure": run.closure, "memory": run.memory}
     try:
         refuse_leaks(folder, [*run.notebook.cells, *map(repr, run.parameters.values())])
-        record = judge_stage(run.spec, folder) if outcome.passed else None
+        record, used = judge_work(before, run.notebook, **asked) if outcome.passed else (None,) * 2
     except LabError as error:
         record, end = None, replace(end, state="failed", reason=str(error))
     if record is None:
         _clear(run)
         return end
-    try:
-        _keep(
-            run, record, Result(key, needed.parts, name, folder.name, round(outcome.seconds, 3), {})
-        )
-    except OSError as error:
-        _clear(run)
-        return replace(end, state="failed", reason=f"its result could not be kept: {error}")
-    return replace(end, record=record.digest)
+    made = Result(key, needed.parts, name, folder.name, round(end.seconds, 3), {})
+    trouble = _keep(run, record, replace(made, notes=list(used.notes()), noted=used.digests))
+    if trouble:
+        return replace(end, state="failed", reason=trouble)
+    return replace(end, record=record.digest, notes=(*end.notes, *used.notes()))
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #d86649c4
 def _keep(
     run: StageRun,  # of a stage that is done
     record: StageRecord,  # what it did
     result: Result,  # with no files yet
-) -> None:
+) -> str:  # why that was not possible, empty if it was
     "Keep what a stage made in the store."
     name = run.spec.name
     own = [f"records/{name}.json", f"notebooks/{name}.ipynb"]
     own += [item["path"] for item in record.figures]
-    run.store.keep(result, folder=run.folder, paths=(*run.spec.outputs, *own))
+    try:
+        kept = run.store.keep(result, folder=run.folder, paths=(*run.spec.outputs, *own))
+    except OSError as error:
+        _clear(run)
+        return f"its result could not be kept: {error}"
+    if run.options.shared:
+        run.options.shared.offer(kept)
+    return ""
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #b1f976b4
 def _clear(
@@ -190,11 +220,12 @@ def _clear(
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #178d513b
 def _attempt_often(
     run: StageRun,  # what to do
+    before: "Before",  # what there was
 ) -> Any:  # pipeline.execution.Outcome of the last attempt
     "Execute the notebook, again as often as asked."
     for attempt in range(run.spec.retries + 1):
         _clear(run)
-        outcome = _attempt(run)
+        outcome = _attempt(run, before)
         if outcome.state in ("done", "cancelled") or attempt == run.spec.retries:
             break
         if run.options.cancel.wait(run.spec.retry_wait_s * 2**attempt):
@@ -204,6 +235,7 @@ def _attempt_often(
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #6bf76384
 def _attempt(
     run: StageRun,  # what to do
+    before: "Before",  # what there was
 ) -> Any:  # pipeline.execution.Outcome
     "Execute the notebook once."
     own = run.spec.kernel == "own"
@@ -224,6 +256,7 @@ def _attempt(
         log=folder / "logs" / f"{name}.log",
         forks=forks,
         server=server,
+        watch=before.watch,
     )
     values = run.parameters | {"workspace": str(folder)}
     output = folder / "notebooks" / f"{name}.ipynb"
