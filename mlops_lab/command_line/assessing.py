@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .commands import _AS_JSON, _FILE, _guard, _tell, _with_options, main
+from .terminal import answer, guard, main, with_json, with_options
 from ..foundation.errors import LabError, RecordProblem, SettingsProblem, close_matches
 
 if TYPE_CHECKING:
@@ -139,7 +139,11 @@ _FOLDER = click.Path(exists=True, file_okay=False)
 
 _ASKED = (
     click.option("--project", type=_FOLDER, default=".", help="Another project than this one."),
-    click.option("--answers", type=_FILE, help="JSON file of answers; without: evidence alone."),
+    click.option(
+        "--answers",
+        type=click.Path(exists=True, dir_okay=False),
+        help="JSON file of answers; without: evidence alone.",
+    ),
     click.option("--check", multiple=True, metavar="LENS:LEVEL", help="Such as google:1."),
     click.option("--report", "page", default="", metavar="FILE", help="Write .html or .md."),
     click.option("--badge", default="", metavar="FILE", help="Write a badge as SVG."),
@@ -152,9 +156,9 @@ _ASKED = (
 
 # %% ../../notebooks/95_command_line/11_assessing.ipynb #8bda3da0
 @main.command(epilog="Exit 1: a level asked for by --check is not reached.")
-@_with_options(*_ASKED)
-@_AS_JSON
-@_guard
+@with_options(*_ASKED)
+@with_json
+@guard
 def assess(
     project: str,
     answers: str | None,
@@ -175,10 +179,9 @@ def assess(
     lines = save_assessment(report, folder, answers=file) if save else []
     lines += [f"written: {name}" for name in write_forms(report, badge=badge, page=page)]
     lines += [f"{'✓' if good else '✗'} {wanted}" for wanted, good in checks.items()]
-    if as_json:
-        _tell(as_facts(report) | {"checks": checks, "notes": lines}, as_json)
-    else:
-        _tell("\n".join([*report_lines(report), *([""] if lines else []), *lines]))
+    facts = as_facts(report) | {"checks": checks, "notes": lines}
+    told = [*report_lines(report), *([""] if lines else []), *lines]
+    answer(facts, told, as_json=as_json)
     sys.exit(0 if all(checks.values()) else 1)
 
 # %% ../../notebooks/95_command_line/11_assessing.ipynb #9cfbb64c

@@ -8,13 +8,14 @@ only here."""
 # %% auto #0
 __all__ = []
 
-# %% ../../notebooks/95_command_line/12_program.ipynb #30e30f98
+# %% ../../notebooks/95_command_line/12_program.ipynb #b25a4be8
 from .assessing import assess
 from .commands import main
 from .history_commands import diff, reproduce, runs, show, status
+from .upkeep_commands import clean
 
 # %% ../../notebooks/95_command_line/12_program.ipynb #16b2d5ad
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (assess, runs, status, show, diff, reproduce)
+_JOINED = (assess, runs, status, show, diff, reproduce, clean)

@@ -20,6 +20,7 @@ import nbformat
 from papermill.engines import NotebookExecutionManager
 
 from ..foundation.secrets import Secrets
+from .access import Watch
 from .fork_server import ForkServer
 from .watchdog import Limits, Watchdog
 
@@ -51,6 +52,7 @@ class Execution(Limits):
     log: Path | None = None  # file for what the kernel itself says
     forks: ForkServer | None = None  # where forks come from; a real kernel if empty
     server: str = ""  # which of its servers
+    watch: Watch | None = None  # which of the files it opens are noted, and where
 
 # %% ../../notebooks/50_pipeline/26_execution.ipynb #309c893e
 class Bookkeeping(NotebookExecutionManager):

@@ -56,6 +56,7 @@ class _ForkedNotebook:
             "log": str(self.execution.log or os.devnull),
             "environment": environment,
             "paths": environment["PYTHONPATH"].split(os.pathsep),
+            "watch": vars(self.execution.watch) if self.execution.watch else None,
         }
 
     def hear(self, message: dict[str, Any], watchdog: Watchdog) -> None:
@@ -74,6 +75,7 @@ class _ForkedNotebook:
                 self.manager.cell_complete(self.cell, self.index)
         elif "finished" in message:
             self.finished = True
+            self.execution.forks.learn(self.execution.server, message["imported"])
             if message["widgets"]:
                 state = {"application/vnd.jupyter.widget-state+json": message["widgets"]}
                 self.manager.nb.metadata["widgets"] = nbformat.from_dict(state)

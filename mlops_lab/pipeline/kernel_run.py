@@ -15,12 +15,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.kernelspec import NoSuchKernel, get_kernel_spec
 from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
 from ..foundation.secrets import Secrets
+from .access import Watch
 from mlops_lab.pipeline.execution import (
     Ended,
     Execution,
@@ -78,6 +80,7 @@ def run_in_kernel(
         kernel_name=kernel_name,
         startup_timeout=int(execution.start_timeout_s),
         resources={"metadata": {"path": str(execution.folder or Path.cwd())}},
+        extra_arguments=_watch_arguments(kernel_name, execution.watch),
     )
     client.execution, client.watchdog = execution, watchdog
     client.coalesce_streams = bool(getattr(manager, "secrets", Secrets()).values)
@@ -90,6 +93,22 @@ def run_in_kernel(
         raise Ended(Outcome(watchdog.reason or "kernel died", 0.0, None, why)) from error
     finally:
         _close_loop()
+
+# %% ../../notebooks/50_pipeline/27_kernel_run.ipynb #6a91eb55
+def _watch_arguments(
+    kernel_name: str,  # kernel to start
+    watch: Watch | None,  # which files to note, and where
+) -> list[str]:  # for the command line of the kernel
+    "Have a Python kernel note which files it opens, from its start."
+    try:
+        command = get_kernel_spec(kernel_name).argv
+    except NoSuchKernel:
+        command = []
+    if not watch or not any("ipykernel" in word for word in command):
+        return []
+    module = "__import__('mlops_lab.pipeline.access', fromlist=['watch_files'])"
+    call = f"{module}.watch_files({watch.place!r}, {watch.roots!r}, ignored={watch.ignored!r})"
+    return [f"--IPKernelApp.exec_lines={call}"]
 
 # %% ../../notebooks/50_pipeline/27_kernel_run.ipynb #d1d2429b
 def _close_loop() -> None:
