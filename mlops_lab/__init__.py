@@ -3,6 +3,7 @@
 Modules:
 
 - `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
+- `mlops_lab.command_line.assessment_app`: Open the maturity assessment of this lab in a notebook, or show it as a table.
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
 - `mlops_lab.command_line.history_commands`: Offer at a terminal what the ledger and the run folders know.
@@ -41,6 +42,7 @@ Modules:
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
 - `mlops_lab.maturity.answers`: Hold what one person claims about a project, and carry it through JSON unchanged.
 - `mlops_lab.maturity.assessment`: Weigh each claim against its evidence, and tell what every model makes of the rest.
+- `mlops_lab.maturity.assessment_widget`: Let a person answer with the evidence beside each question and every level in sight.
 - `mlops_lab.maturity.bank`: Read the criteria every assessment asks, and refuse a bank that contradicts itself.
 - `mlops_lab.maturity.code_checks`: Judge what git, its people, CI files and tests prove, lab or no lab.
 - `mlops_lab.maturity.comparison`: Tell what a project gained and lost between two assessments, lost evidence above all.
@@ -62,6 +64,7 @@ Modules:
 - `mlops_lab.maturity.run_checks`: Judge what pipeline runs prove: order, triggers, data, records.
 - `mlops_lab.maturity.run_traces`: Read what pipeline runs left in a workspace: ledger, records, executed notebooks.
 - `mlops_lab.maturity.service_checks`: Judge what deployments and stored scores prove.
+- `mlops_lab.maturity.session`: Keep what a person is answering: saved at once, resumed later, exported in four forms.
 - `mlops_lab.maturity.store_traces`: Read from the tracking and score databases what was trained and what was answered.
 - `mlops_lab.maturity.test_reports`: Read which tests a project has, which CI runs them, and how they ended.
 - `mlops_lab.maturity.test_score`: Count the 28 tests of the ML Test Score and name the band of the weakest section.
