@@ -787,6 +787,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                          'mlops_lab/maturity/document_checks.py'),
                                                     'mlops_lab.maturity.document_checks._names_packages': ( '80_maturity/document_checks.html#_names_packages',
                                                                                                             'mlops_lab/maturity/document_checks.py'),
+                                                    'mlops_lab.maturity.document_checks._newest': ( '80_maturity/document_checks.html#_newest',
+                                                                                                    'mlops_lab/maturity/document_checks.py'),
                                                     'mlops_lab.maturity.document_checks._pinned': ( '80_maturity/document_checks.html#_pinned',
                                                                                                     'mlops_lab/maturity/document_checks.py')},
             'mlops_lab.maturity.evidence': { 'mlops_lab.maturity.evidence.Evidence': ( '80_maturity/evidence.html#evidence',

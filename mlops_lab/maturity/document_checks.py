@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .findings import Finding, grade, written
 from .run_traces import RunTrace
-from .traces import Traces
+from .traces import LabTraces, Traces
 
 # %% ../../notebooks/80_maturity/31_document_checks.ipynb #6ba526d7
 _LOCKS = (
@@ -39,12 +39,17 @@ def _pinned(traces: Traces) -> list[str]:
 def _has_pinned_environment(traces: Traces) -> Finding:
     "E01: pinned versions, and runs that name their packages."
     files = _pinned(traces)
-    named = [lab.ref(run) for lab, run in traces.every_run() if _names_packages(lab.folder, run)]
+    named = [lab.ref(run) for lab, run in _newest(traces) if _names_packages(lab.folder, run)]
     if not files:
         return grade("E01", [])
     return written("E01", [*files, *named[-3:]], level=3 if len(named) > 2 else 2)
 
-# %% ../../notebooks/80_maturity/31_document_checks.ipynb #47785224
+# %% ../../notebooks/80_maturity/31_document_checks.ipynb #c15b1588
+def _newest(traces: Traces) -> list[tuple[LabTraces, RunTrace]]:
+    "The newest runs of each workspace."
+    return [(lab, run) for lab in traces.labs for run in lab.runs[-20:]]
+
+
 def _names_packages(lab: Path, run: RunTrace) -> bool:
     "Whether a run's stages noted the packages they used."
     keys = [s.get("key", "") for s in run.stages.values() if s.get("state") == "done"]
@@ -62,7 +67,7 @@ def _has_infrastructure(traces: Traces) -> Finding:
 def _has_managed_environment(traces: Traces) -> Finding:
     "E03: an environment definition, and runs that took place."
     files = traces.repository.matching(_ENVIRONMENTS)
-    runs = [lab.ref(run) for lab, run in traces.every_run() if _names_packages(lab.folder, run)]
+    runs = [lab.ref(run) for lab, run in _newest(traces) if _names_packages(lab.folder, run)]
     return (
         written("E03", [*files, *runs[-2:]], level=2 if runs else 1) if files else grade("E03", [])
     )

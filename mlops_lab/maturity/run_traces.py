@@ -89,9 +89,7 @@ def read_log(
     if not path.is_file():
         return [], ""
     try:
-        log = ChainLog(path)
-        log.verify()
-        return log.read(), ""
+        return list(ChainLog(path).backwards())[::-1], ""
     except (LabError, OSError) as error:
         return [], f"{path.name}: {getattr(error, 'found', error)}"
 

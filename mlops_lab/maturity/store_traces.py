@@ -144,11 +144,15 @@ def read_run_folders(
         found.append(TrackedRun(meta.parent.name, ref, done, *parts, (), parent))
     return found
 
-# %% ../../notebooks/80_maturity/24_store_traces.ipynb #d2aeeaa1
-_TOTALS = (
-    "select version, variant, caller, substr(at, 1, 10), min(at), count(*),"
-    " sum(version = '' or text = '' or label = '' or latency_ms is null)"
-    " from scores group by 1, 2, 3, 4"
+# %% ../../notebooks/80_maturity/24_store_traces.ipynb #e0cb22f2
+# Distinct rows and plain sums: grouping a million rows would sort them first.
+_GROUPS = "select distinct version, caller, substr(at, 1, 10) from scores"
+_SUMS = (
+    "select count(*), sum(version = '' or text = '' or label = '' or latency_ms is null)"
+    " from scores"
+)
+_TRIED = (
+    "select version, min(at) from scores where variant in ('canary', 'shadow') group by version"
 )
 _LOST = (
     "select count(*) from feedback where source = '' or at = ''"
@@ -158,12 +162,14 @@ _LOST = (
 
 def _count_rows(
     path: Path,  # SQLite file
-) -> tuple[list, list, int]:  # groups of scores, days of feedback, feedback without a score
-    "Count what a score store holds, group by group."
+) -> tuple[list, list, list, tuple[int, int, int]]:  # groups, trials, labels; rows, gaps, lost
+    "Count what a score store holds."
     with _opened(path) as connection:
         days = connection.execute("select distinct source, substr(at, 1, 10) from feedback")
+        rows, gaps = connection.execute(_SUMS).fetchone()
         lost = connection.execute(_LOST).fetchone()[0]
-        return list(connection.execute(_TOTALS)), sorted(days), lost
+        groups, tried = connection.execute(_GROUPS), connection.execute(_TRIED)
+        return list(groups), sorted(tried), sorted(days), (rows, gaps or 0, lost)
 
 # %% ../../notebooks/80_maturity/24_store_traces.ipynb #beed0170
 def read_scores(
@@ -172,20 +178,16 @@ def read_scores(
 ) -> ScoreTraces:  # counted
     "Count what a score store holds."
     try:
-        rows, told, lost = _count_rows(path)
+        groups, tried, labels, (rows, gaps, lost) = _count_rows(path)
     except (sqlite3.Error, ValueError):  # no such file, or another kind of file
         return ScoreTraces(ref)
-    tried: dict[str, str] = {}
-    for version, variant, _, _, first, _, _ in rows:
-        if variant in ("canary", "shadow"):
-            tried[version] = min(first, tried.get(version, first))
     return ScoreTraces(
         ref=ref,
-        rows=sum(row[5] for row in rows),
-        gaps=sum(row[6] or 0 for row in rows),
-        versions=tuple(sorted({row[0] for row in rows})),
-        callers=tuple(sorted({(row[2], row[3]) for row in rows})),
-        tried=tuple(sorted(tried.items())),
-        labels=tuple(told),
+        rows=rows,
+        gaps=gaps,
+        versions=tuple(sorted({version for version, _, _ in groups})),
+        callers=tuple(sorted({(caller, day) for _, caller, day in groups})),
+        tried=tuple(tried),
+        labels=tuple(labels),
         dangling=lost,
     )
