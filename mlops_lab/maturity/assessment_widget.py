@@ -10,9 +10,9 @@ keys of radio buttons for itself; states differ by word and mark, not by colour 
 # %% auto #0
 __all__ = ['draw_levels', 'draw_question', 'answer_options', 'QuestionBox', 'AssessmentWidget']
 
-# %% ../../notebooks/80_maturity/51_assessment_widget.ipynb #fb9f10f8
+# %% ../../notebooks/80_maturity/51_assessment_widget.ipynb #72835c67
 import html
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
@@ -21,7 +21,7 @@ from ..foundation.errors import LabError
 from .answers import NOT_APPLICABLE, UNKNOWN
 from .radar import draw_radar
 from .report import level_rows, remarks, step_lines
-from .session import Session, export_session
+from .session import Session, export_session, take_over
 from .texts import speaker, tell_finding
 
 # %% ../../notebooks/80_maturity/51_assessment_widget.ipynb #3dde3d7a
@@ -162,32 +162,33 @@ class AssessmentWidget(ipywidgets.VBox):
         )
         self.questions, self.levels = ipywidgets.VBox(), ipywidgets.HTML()
         self.progress, self.message = ipywidgets.HTML(), ipywidgets.HTML(value=session.problem)
-        self.back.on_click(lambda _: self.go(-1))
-        self.forward.on_click(lambda _: self.go(1))
-        self.export.on_click(lambda _: self.write_files())
-        self.upload.observe(self.take_file, names="value")
+        self.back.on_click(lambda _: [session.move(-1), self.show()])
+        self.forward.on_click(lambda _: [session.move(1), self.show()])
+        self.export.on_click(lambda _: _write_files(self))
+        self.upload.observe(lambda _: _take_file(self), names="value")
         self.language.observe(self.speak, names="value")
         for control in (self.view, self.topic, self.numbering, self.person):
             control.observe(self.settle, names="value")
         super().__init__(_arrange(self))
         self.speak()
 
-    def speak(self, change: Any = None) -> None:
+    def speak(
+        self,
+        change: Any = None,  # what ipywidgets tells, not looked at
+    ) -> None:
         "Say everything in the chosen language."
         self.session.language = self.language.value
         _label(self)
         self.show()
 
-    def settle(self, change: Any = None) -> None:
+    def settle(
+        self,
+        change: Any = None,  # what ipywidgets tells, not looked at
+    ) -> None:
         "Take over view, topic, numbering and name."
         self.session.numbering = self.numbering.value
         if self.person.value.strip() != self.session.sheet.person:
-            self.session.name_person(self.person.value)
-        self.show()
-
-    def go(self, step: int) -> None:
-        "Show another question."
-        self.session.move(step)
+            self.session.keep(replace(self.session.sheet, person=self.person.value.strip()))
         self.show()
 
     def show(self) -> None:
@@ -198,22 +199,26 @@ class AssessmentWidget(ipywidgets.VBox):
     def refresh(self) -> None:
         "Draw levels and progress again."
         self.levels.value = draw_levels(self.session)
-        told = (self.session.position + 1, len(self.session.bank.criteria))
-        given = len(self.session.sheet.answers)
-        say = speaker(self.session.language)
-        self.progress.value = say("progress", number=told[0], total=told[1], answered=given)
+        self.progress.value = _progress(self.session)
 
-    def write_files(self) -> None:
-        "Export everything beside the draft."
-        files = export_session(self.session, self.session.draft.parent / "assessment")
-        say = speaker(self.session.language)
-        names = ", ".join(f"{file.parent.name}/{file.name}" for file in files)
-        self.message.value = html.escape(say("exported", files=names))
+# %% ../../notebooks/80_maturity/51_assessment_widget.ipynb #abd76e72
+def _progress(
+    session: Session,  # of a person
+) -> str:  # a sentence
+    "Say how far a person is."
+    say, total = speaker(session.language), len(session.bank.criteria)
+    number, answered = session.position + 1, len(session.sheet.answers)
+    return say("progress", number=number, total=total, answered=answered)
 
-    def take_file(self, change: Any = None) -> None:
-        "Take answers over from an uploaded file."
-        self.message.value = _take_over(self)
-        self.show()
+
+def _write_files(
+    widget: AssessmentWidget,  # in sight
+) -> None:
+    "Export everything beside the draft, and say where."
+    session = widget.session
+    files = export_session(session, session.draft.parent / "assessment")
+    names = ", ".join(f"{file.parent.name}/{file.name}" for file in files)
+    widget.message.value = html.escape(speaker(session.language)("exported", files=names))
 
 # %% ../../notebooks/80_maturity/51_assessment_widget.ipynb #d3918da4
 def _arrange(
@@ -276,15 +281,16 @@ def _boxes(
     return boxes
 
 
-def _take_over(
+def _take_file(
     widget: AssessmentWidget,  # with an uploaded file
-) -> str:  # what to tell
+) -> None:
     "Take over what was uploaded, or say what is wrong with it."
     say, files = speaker(widget.session.language), widget.upload.value
     if not files:
-        return ""
+        return
     try:
         text = bytes(files[-1]["content"]).decode()
-        return say("imported", count=widget.session.take_over(text))
+        widget.message.value = say("imported", count=take_over(widget.session, text))
     except (LabError, ValueError) as error:
-        return html.escape(str(getattr(error, "found", error)))
+        widget.message.value = html.escape(str(getattr(error, "found", error)))
+    widget.show()

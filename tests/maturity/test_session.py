@@ -9,7 +9,7 @@ from mlops_lab.maturity.answers import Answer, Sheet, read_sheet
 from mlops_lab.maturity.bank import read_bank
 from mlops_lab.maturity.disagreement import spread_answers, talking_points
 from mlops_lab.maturity.evidence import gather_evidence
-from mlops_lab.maturity.session import Session, export_session
+from mlops_lab.maturity.session import Session, export_session, take_over
 
 BANK = read_bank()
 
@@ -39,7 +39,7 @@ def test_export_and_import_say_the_same(session, tmp_path):
     files = export_session(session, tmp_path / "out")
     for file in files[:2]:
         other = Session(BANK, session.evidence, draft=tmp_path / f"{file.stem}-draft.json")
-        assert other.take_over(file.read_text()) == 2
+        assert take_over(other, file.read_text()) == 2
         assert other.report().found == session.report().found
 
 
