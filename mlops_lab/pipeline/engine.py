@@ -28,6 +28,7 @@ from papermill.execute import ERROR_MARKER_TAG, execute_notebook
 
 from ..foundation.errors import StageFailed
 from ..foundation.secrets import named_secrets, scrub_file
+from .checkpoint_store import fill_restored, note_checkpoints
 from mlops_lab.pipeline.execution import (
     Bookkeeping,
     Ended,
@@ -59,6 +60,8 @@ class LabEngine(Engine):
         manager = Bookkeeping(nb, place, progress_bar=progress_bar, autosave_cell_every=0)
         manager.secrets = named_secrets(cell.source for cell in nb.cells)
         manager.notebook_start()
+        if execution.checkpoints:
+            fill_restored(execution.checkpoints, manager.nb)
         started, cause = time.perf_counter(), None
         try:
             cls.execute_managed_notebook(manager, kernel_name, execution=execution, **kwargs)
@@ -69,6 +72,8 @@ class LabEngine(Engine):
             cause = Ended(outcome)
         scrub_file(execution.log or Path(os.devnull), manager.secrets)
         _note_outcome(manager.nb, outcome)
+        if execution.checkpoints:
+            note_checkpoints(execution.checkpoints, manager.nb)
         manager.notebook_complete()
         if outcome.state not in ("done", "failed"):
             found = f"{outcome.state}: {outcome.error}"

@@ -20,6 +20,7 @@ import nbformat
 from papermill.engines import NotebookExecutionManager
 
 from ..foundation.secrets import Secrets
+from .checkpoint_store import Checkpoints
 from .fork_server import ForkServer
 from .watchdog import Limits, Watchdog
 
@@ -51,6 +52,7 @@ class Execution(Limits):
     log: Path | None = None  # file for what the kernel itself says
     forks: ForkServer | None = None  # where forks come from; a real kernel if empty
     server: str = ""  # which of its servers
+    checkpoints: Checkpoints | None = None  # of the stage, if its notebook asks for any
 
 # %% ../../notebooks/50_pipeline/26_execution.ipynb #309c893e
 class Bookkeeping(NotebookExecutionManager):

@@ -18,7 +18,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..foundation.secrets import resolved_secrets
@@ -85,7 +85,9 @@ def _run_cells(
     _become_fresh(request)
     shell = CellShell.instance()
     shell.connect(lambda output: send_message(connection, {"output": output}))
-    for index, source in request["cells"]:
+    if not _answer(connection, shell.user_ns, request.get("first", ())):
+        return
+    for index, source, *asked in request["cells"]:
         send_message(connection, {"start": index})
         passed = shell.run_source(source)
         send_message(
@@ -93,8 +95,26 @@ def _run_cells(
         )
         if not passed:
             break
+        if not _answer(connection, shell.user_ns, asked[0] if asked else ()):
+            return
     widgets = resolved_secrets().scrub_value(_widget_state())
     send_message(connection, {"finished": True, "widgets": widgets})
+
+
+def _answer(
+    connection: socket.socket,  # to the runner
+    namespace: dict[str, Any],  # variables of the notebook
+    requests: Iterable[dict[str, Any]],  # about checkpoints
+) -> bool:  # whether the stage may go on
+    "Do what the runner asks about checkpoints."
+    for request in requests:
+        from mlops_lab.pipeline.checkpoint import answer
+
+        found = answer(namespace, request)
+        send_message(connection, {"asked": request, "answer": found})
+        if request["do"] == "restore" and not found["done"]:
+            return False
+    return True
 
 
 def _widget_state() -> dict[str, Any]:  # as a notebook keeps it

@@ -20,6 +20,7 @@ import nbformat
 from papermill.engines import NotebookExecutionManager
 
 from ..foundation.errors import PipelineProblem
+from .checkpoint_store import take_answer
 from mlops_lab.pipeline.execution import (
     Ended,
     Execution,
@@ -50,8 +51,12 @@ class _ForkedNotebook:
     def request(self) -> dict[str, Any]:
         "What the fork is asked to do."
         environment = make_environment(self.manager.nb)
+        cells, kept = self.manager.nb.cells, self.execution.checkpoints
+        skipped, asked = kept.steps(self.manager.nb) if kept else ((), {})
+        run = [index for index in self.codes if index not in skipped]
         return {
-            "cells": [[index, self.manager.nb.cells[index].source] for index in self.codes],
+            "cells": [[index, cells[index].source, asked.get(index, [])] for index in run],
+            "first": asked.get(-1, []),
             "folder": str(self.execution.folder or Path.cwd()),
             "log": str(self.execution.log or os.devnull),
             "environment": environment,
@@ -72,6 +77,9 @@ class _ForkedNotebook:
             self.cell.execution_count, self.passed = message["count"], message["passed"]
             if self.passed:
                 self.manager.cell_complete(self.cell, self.index)
+        elif "answer" in message:
+            found = message["asked"], message["answer"]
+            take_answer(self.execution.checkpoints, *found, notebook=self.manager.nb)
         elif "finished" in message:
             self.finished = True
             if message["widgets"]:
@@ -153,6 +161,8 @@ def run_in_fork(
     finally:
         if not notebook.finished and process:
             kill_group(process[-1])
+    if execution.checkpoints and execution.checkpoints.declined:
+        raise Ended(Outcome("declined", 0.0, None, execution.checkpoints.declined))
     if not notebook.started:
         return _refuse_start(watchdog)
     _drop_display_names(manager.nb)

@@ -25,6 +25,7 @@ from ..foundation.errors import LabError, PipelineProblem, close_matches
 from ..foundation.records import write_json
 from ..foundation.settings import Settings
 from ..foundation.workspace import Workspace, open_workspace
+from .checkpoint_plan import plan_checkpoints
 from .closure import Closure, find_closure
 from .memory import Memory
 from .notebook import StageNotebook, check_parameters, read_notebook
@@ -111,6 +112,7 @@ def _prepare(
     parameters = spread_parameters(pipeline, options.parameters, notebooks=notebooks)
     for spec in pipeline.stages:
         _check_names(spec, options)
+        plan_checkpoints(notebooks[spec.name])
     closures = {name: find_closure(one, memory) for name, one in notebooks.items()}
     return _Prepared(notebooks, parameters, closures)
 
@@ -122,8 +124,7 @@ def _start_run(
     options: RunOptions,  # with parameters as given
 ) -> str:  # name of the run
     "Make the folder of a run and tell the ledger."
-    now = datetime.now(UTC)
-    run = f"{now:%Y-%m-%d_%H-%M-%S}_{uuid4().hex[:4]}"
+    run = f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}_{uuid4().hex[:4]}"
     facts = {"run": run, "pipeline": pipeline.name, "section": settings.section}
     facts |= {"commit": read_commit(settings.project), "process": os.getpid()}
     given = {"settings": dump_settings(settings), "parameters": options.parameters}

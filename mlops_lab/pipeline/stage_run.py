@@ -11,19 +11,20 @@ __all__ = ['Progress', 'RunOptions', 'StageEnd', 'StageRun', 'finish_stage']
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #bf307165
 import json
 import shutil
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..foundation.errors import LabError
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
+from .checkpoint_plan import checkpoint_keys, plan_checkpoints
+from .checkpoint_store import Checkpoints, drop_checkpoints
 from .closure import Closure
+from .engine_door import import_papermill
 from .judgement import judge_stage, refuse_leaks
 from .memory import Memory
 from .notebook import StageNotebook
@@ -78,6 +79,8 @@ class StageEnd:
     source: str = ""  # code of that cell
     traceback: str = ""  # traceback as text
     record: str = ""  # digest of its record
+    restored: int = 0  # code cells restored from a checkpoint, not run
+    checkpoint: str = ""  # what came of its checkpoints
 
     @property
     def passed(self) -> bool:
@@ -124,6 +127,7 @@ class StageRun:
     options: RunOptions  # of the run
     forks: Callable[[], "tuple[ForkServer | None, str]"] = lambda: (None, "")  # warm processes
     memory: Memory = field(default_factory=Memory)  # of digests
+    checkpoints: Checkpoints | None = None  # if its notebook asks for any
 
     @property
     def store(self) -> Store:
@@ -187,9 +191,12 @@ def _execute(
     "Run the notebook, judge what it left, and keep it."
     name, folder = run.spec.name, run.folder
     run.tell(Progress(name, "running", cells=len(run.notebook.cells), reason=why))
-    outcome = _attempt_often(run)
+    run = replace(run, checkpoints=_open_checkpoints(run, parts))
+    outcome, kept = _attempt_often(run), run.checkpoints
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
+    if kept:
+        end = replace(end, restored=kept.restored, checkpoint="; ".join(kept.lines))
     try:
         refuse_leaks(folder, [*run.notebook.cells, *map(repr, run.parameters.values())])
         record = judge_stage(run.spec, folder) if outcome.passed else None
@@ -203,6 +210,8 @@ def _execute(
     except OSError as error:
         _clear(run)
         return replace(end, state="failed", reason=f"its result could not be kept: {error}")
+    if kept:
+        drop_checkpoints(kept)
     return replace(end, record=record.digest)
 
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #d86649c4
@@ -239,18 +248,6 @@ def _attempt_often(
             break
     return outcome
 
-# %% ../../notebooks/50_pipeline/32_stage_run.ipynb #a7c30e55
-def _import_papermill() -> None:
-    "Import Papermill without an optional check of addresses that takes over a second."
-    absent = "rfc3987_syntax" not in sys.modules  # jsonschema does without it
-    if absent:
-        sys.modules["rfc3987_syntax"] = None
-    try:
-        import_module("papermill.execute")
-    finally:
-        if absent:
-            sys.modules.pop("rfc3987_syntax", None)
-
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #6bf76384
 def _attempt(
     run: StageRun,  # what to do
@@ -258,7 +255,7 @@ def _attempt(
     "Execute the notebook once."
     own = run.spec.kernel == "own"
     forks, server = (None, "") if own else run.forks()  # first: both import at the same time
-    _import_papermill()
+    import_papermill()
     from mlops_lab.pipeline.engine import execute_stage
     from mlops_lab.pipeline.execution import Execution
 
@@ -274,7 +271,29 @@ def _attempt(
         log=folder / "logs" / f"{name}.log",
         forks=forks,
         server=server,
+        checkpoints=run.checkpoints,
     )
     values = run.parameters | {"workspace": str(folder)}
     output = folder / "notebooks" / f"{name}.ipynb"
-    return execute_stage(run.spec.notebook, output, parameters=values, execution=execution)
+    while True:
+        if run.checkpoints:
+            run.checkpoints.find()
+        outcome = execute_stage(run.spec.notebook, output, parameters=values, execution=execution)
+        if outcome.state != "declined":  # else: once more, without that checkpoint
+            return outcome
+        _clear(run)
+
+# %% ../../notebooks/50_pipeline/32_stage_run.ipynb #2be7169a
+def _open_checkpoints(
+    run: StageRun,  # about to execute
+    parts: dict[str, Any],  # parts of its key
+) -> Checkpoints | None:  # if its notebook asks for any
+    "Open the checkpoints of a stage; a forced stage starts anew."
+    cells = plan_checkpoints(run.notebook)
+    if not cells:
+        return None
+    keys = checkpoint_keys(run.notebook, cells, parts=parts)
+    kept = Checkpoints(run.lab.checkpoints / run.spec.name, run.folder, cells, keys)
+    if run.spec.name in run.options.force:
+        drop_checkpoints(kept)
+    return kept
