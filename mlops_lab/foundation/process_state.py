@@ -53,7 +53,7 @@ def find_obstacles(
         found.append("a run of MLflow is open")
     return found
 
-
+# %% ../../notebooks/10_foundation/08_process_state.ipynb #9ebc0d7f
 def _written_files(
     folder: Path,  # to look in
 ) -> list[str]:  # paths in it
@@ -175,7 +175,7 @@ def _read_tensorflow() -> dict[str, Any]:
     first = made.get_config()["seed"] if made else None
     return state | {"keras": drawn, "keras_seed": first, "precision": keras.config.floatx()}
 
-
+# %% ../../notebooks/10_foundation/08_process_state.ipynb #6198e52a
 def _set_tensorflow(
     state: dict[str, Any],  # as read
 ) -> None:

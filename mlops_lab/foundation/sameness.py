@@ -125,7 +125,7 @@ def _share(
     walk.held.append(root)
     return "" if first == id(array) else f"{path}: shares its memory with {place}"
 
-
+# %% ../../notebooks/10_foundation/07_sameness.ipynb #970d7916
 def _arrays_differ(
     walk: _Walk,  # that came across them
     one: Any,  # NumPy array
@@ -139,7 +139,7 @@ def _arrays_differ(
         return walk.differs(one.tolist(), other.tolist(), path)
     return "" if one.tobytes() == other.tobytes() else path
 
-
+# %% ../../notebooks/10_foundation/07_sameness.ipynb #d467b31b
 def _tables_differ(
     walk: _Walk,  # that came across them
     one: Any,  # table, column or index of pandas
@@ -167,6 +167,7 @@ def _tables_differ(
 def find_difference(
     one: Any,  # value
     other: Any,  # value
+    *,
     name: str = "value",  # what to call it
 ) -> str:  # the first place in which they differ, empty if none
     "Name the first place in which two values differ."

@@ -60,11 +60,6 @@ class Workspace:
         return self.root / "store"
 
     @property
-    def checkpoints(self) -> Path:
-        "Variables of stages that did not finish, until they do."
-        return self.store / "checkpoints"
-
-    @property
     def models(self) -> Path:
         "Registered bundles by digest."
         return self.root / "models"

@@ -36,7 +36,10 @@ from ..foundation.secrets import resolved_secrets
 from .faithful import Setting, pack_values, unpack_values
 from .stage import Stage, dump_notes, load_notes
 
-# %% ../../notebooks/50_pipeline/18_checkpoint.ipynb #50d99bcd
+# %% ../../notebooks/50_pipeline/18_checkpoint.ipynb #417ee776
+_STATE = "the state of the process"  # kept beside the variables
+
+
 def _pick_values(
     namespace: dict[str, Any],  # variables of the notebook
     request: dict[str, Any],  # names, and names of what is made again
@@ -69,10 +72,7 @@ def _make_setting(
     folder = Path(request["folder"]).resolve()
     return Setting(folder, namespace, frozenset(request["made"]), dict(stages))
 
-# %% ../../notebooks/50_pipeline/18_checkpoint.ipynb #417ee776
-_STATE = "the state of the process"  # kept beside the variables
-
-
+# %% ../../notebooks/50_pipeline/18_checkpoint.ipynb #05b283be
 def _save(
     namespace: dict[str, Any],  # variables of the notebook
     request: dict[str, Any],  # what to keep, and where
@@ -89,14 +89,14 @@ def _save(
     draft.mkdir(parents=True)
     _write_flushed(draft / "values", data)
     kept = unpack_values((draft / "values").read_bytes(), setting)
-    if difference := find_difference(whole, kept, ""):
+    if difference := find_difference(whole, kept, name=""):
         raise PipelineProblem(f"what is kept does not come back the same: {difference}")
     notes = dump_notes(stages["stage"]) if stages else None
     files = _keep_files(notes, folder, draft / "files") if notes else {}
     namespace.update({name: value for name, value in kept.items() if name != _STATE})
     return {"values": digest_bytes(data), "stage": notes, "files": files}
 
-
+# %% ../../notebooks/50_pipeline/18_checkpoint.ipynb #8410ca3c
 def _write_flushed(
     place: Path,  # new file
     data: bytes,  # its content

@@ -22,7 +22,7 @@ from typing import Any
 from ..foundation.errors import PipelineProblem, close_matches
 from .cache_key import make_key
 from .closure import find_closure
-from .names import LostName, NameSearch, bound_names, read_names
+from .names import NameSearch, bound_names, read_names
 from .notebook import StageNotebook, parse_cell
 
 # %% ../../notebooks/50_pipeline/16_checkpoint_plan.ipynb #bec56d98
@@ -187,7 +187,7 @@ def plan_checkpoints(
         for i, names in asked.items()
     )
 
-
+# %% ../../notebooks/50_pipeline/16_checkpoint_plan.ipynb #f57568d7
 def _find_again(
     trees: list[ast.Module],  # the cells
     known: set[str],  # names of parameters
@@ -217,10 +217,7 @@ def _plan_one(
     changed = set().union(*(bound_names(trees[i]) for i in skipped))
     made = set(notebook.parameters).union(*(bound_names(trees[i]) for i in rerun))
     bound = changed | made
-    for name in names:
-        if name not in bound:
-            told = f"{places[last]} asks to keep {name!r}, which no cell up to it makes"
-            raise PipelineProblem(told, close_matches(name, bound))
+    _refuse_unmade(names, bound, places[last])
     fresh = frozenset(made - changed)
     for i in skipped:
         _refuse_changes(notebook.cells[i], fresh, places[i])
@@ -228,23 +225,34 @@ def _plan_one(
     kept = tuple(dict.fromkeys((*names, *sorted(stages))))
     search = NameSearch(changed - set(kept), _find_needs(trees[i] for i in rerun))
     surely: set[str] = set()
-    for i in range(last + 1, len(trees)):
-        try:
-            surely = search.visit(trees[i].body, surely)
-        except LostName as missing:
-            raise _explain(missing, places[i], places[last]) from None
+    for place, tree in zip(places[last + 1 :], trees[last + 1 :], strict=False):
+        surely = search.visit(tree.body, surely)
+        if search.found:
+            raise _explain(*search.found, f"{place}, line", places[last])
     return CheckpointCell(last + 1, kept, tuple(i + 1 for i in rerun), fresh)
 
+# %% ../../notebooks/50_pipeline/16_checkpoint_plan.ipynb #b4c756e5
+def _refuse_unmade(
+    names: tuple[str, ...],  # to keep
+    bound: set[str],  # names that cells up to the checkpoint make
+    where: str,  # for errors
+) -> None:
+    "Refuse to keep what is not there."
+    for name in names:
+        if name not in bound:
+            told = f"{where} asks to keep {name!r}, which no cell up to it makes"
+            raise PipelineProblem(told, close_matches(name, bound))
 
+# %% ../../notebooks/50_pipeline/16_checkpoint_plan.ipynb #7c303447
 def _explain(
-    missing: LostName,  # with the name and the code that reads it
-    reader: str,  # cell that reads it
-    keeper: str,  # cell with the checkpoint
+    name: str,  # that is missing
+    line: int,  # that reads it
+    *places: str,  # the cell that reads it, the cell with the checkpoint
 ) -> PipelineProblem:  # for the author
     "Say which name is missing where."
-    told = f"{reader}, {missing}, which the checkpoint in {keeper} would lose"
+    told = f"{places[0]} {line} reads {name!r}, which the checkpoint in {places[1]} would lose"
     kept = "names that are kept, or made by a cell of imports"
-    return PipelineProblem(told, kept, f"#| checkpoint: ..., {missing.name}")
+    return PipelineProblem(told, kept, f"#| checkpoint: ..., {name}")
 
 # %% ../../notebooks/50_pipeline/16_checkpoint_plan.ipynb #8ff8ff33
 def _begins(

@@ -82,7 +82,7 @@ class Bookkeeping(NotebookExecutionManager):
         self.cleanup_pbar()
         self.save()
 
-
+# %% ../../notebooks/50_pipeline/26_execution.ipynb #209e9d1c
 class Ended(Exception):
     "Leaves the kernel's context with the reason the notebook ended."
 

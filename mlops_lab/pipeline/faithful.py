@@ -56,7 +56,7 @@ _REBUILD = (
 )  # functions that pickles call
 _NEVER = {"memmap", "NpzFile", "HDFStore", "ExcelWriter", "ExcelFile", "DataFileReader"}
 
-
+# %% ../../notebooks/50_pipeline/17_faithful.ipynb #8c6e5a08
 def _look_up(
     module: str,  # as a pack names it
     name: str,  # class or function
@@ -78,7 +78,7 @@ def _look_up(
         raise PipelineProblem(f"{module}.{name} is not known to come back whole")
     return found
 
-
+# %% ../../notebooks/50_pipeline/17_faithful.ipynb #47532693
 def _is_local(
     root: str,  # first part of a module's name
 ) -> bool:  # whether it is a module of the project, beside a notebook
@@ -117,7 +117,7 @@ class _Packer(pickle.Pickler):
             return _read_keras, (_write_keras(obj),)
         return NotImplemented
 
-
+# %% ../../notebooks/50_pipeline/17_faithful.ipynb #780208aa
 class _Unpacker(pickle.Unpickler):
     "Unpacks what may be packed."
 
@@ -211,7 +211,7 @@ def _kinds() -> list[tuple[tuple, str]]:  # types with words for them
         ((type,), "a class with no place in a module"),
     ]
 
-
+# %% ../../notebooks/50_pipeline/17_faithful.ipynb #46f74ede
 def _parts(
     value: Any,  # a container or an object
 ) -> list[tuple[str, Any]]:  # what it holds, with how to get there
@@ -225,7 +225,7 @@ def _parts(
     held = getattr(value, "__dict__", {}) if not isinstance(value, type) else {}
     return [(f".{name}", item) for name, item in held.items()]
 
-
+# %% ../../notebooks/50_pipeline/17_faithful.ipynb #4394139e
 def _find_culprit(
     values: dict[str, Any],  # that cannot be packed together
     setting: Setting,  # where they are
@@ -243,7 +243,7 @@ def _find_culprit(
         inside = _parts(culprit) if not isinstance(culprit, kinds) else []
     return path or ", ".join(values), culprit
 
-
+# %% ../../notebooks/50_pipeline/17_faithful.ipynb #69a12a9b
 def _packs(
     value: Any,  # any value
     setting: Setting,  # where it is

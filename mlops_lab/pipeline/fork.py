@@ -100,7 +100,7 @@ def _run_cells(
     widgets = resolved_secrets().scrub_value(_widget_state())
     send_message(connection, {"finished": True, "widgets": widgets})
 
-
+# %% ../../notebooks/50_pipeline/22_fork.ipynb #75043b16
 def _answer(
     connection: socket.socket,  # to the runner
     namespace: dict[str, Any],  # variables of the notebook
@@ -116,7 +116,7 @@ def _answer(
             return False
     return True
 
-
+# %% ../../notebooks/50_pipeline/22_fork.ipynb #68885421
 def _widget_state() -> dict[str, Any]:  # as a notebook keeps it
     "Collect the state of widgets, if there are any."
     widgets = sys.modules.get("ipywidgets")

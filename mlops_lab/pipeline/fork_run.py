@@ -20,7 +20,7 @@ import nbformat
 from papermill.engines import NotebookExecutionManager
 
 from ..foundation.errors import PipelineProblem
-from .checkpoint_store import take_answer
+from .checkpoint_store import Checkpoints, take_answer
 from mlops_lab.pipeline.execution import (
     Ended,
     Execution,
@@ -37,8 +37,7 @@ class _ForkedNotebook:
 
     def __init__(self, manager: NotebookExecutionManager, execution: Execution) -> None:
         self.manager, self.execution = manager, execution
-        cells = enumerate(manager.nb.cells)
-        self.codes = [index for index, cell in cells if cell.cell_type == "code"]
+        self.codes = [i for i, cell in enumerate(manager.nb.cells) if cell.cell_type == "code"]
         self.index, self.finished, self.passed = 0, False, True
         self.started = False
         self._clear = False
@@ -51,12 +50,8 @@ class _ForkedNotebook:
     def request(self) -> dict[str, Any]:
         "What the fork is asked to do."
         environment = make_environment(self.manager.nb)
-        cells, kept = self.manager.nb.cells, self.execution.checkpoints
-        skipped, asked = kept.steps(self.manager.nb) if kept else ((), {})
-        run = [index for index in self.codes if index not in skipped]
         return {
-            "cells": [[index, cells[index].source, asked.get(index, [])] for index in run],
-            "first": asked.get(-1, []),
+            **_list_cells(self.manager.nb, self.execution.checkpoints),
             "folder": str(self.execution.folder or Path.cwd()),
             "log": str(self.execution.log or os.devnull),
             "environment": environment,
@@ -78,8 +73,7 @@ class _ForkedNotebook:
             if self.passed:
                 self.manager.cell_complete(self.cell, self.index)
         elif "answer" in message:
-            found = message["asked"], message["answer"]
-            take_answer(self.execution.checkpoints, *found, notebook=self.manager.nb)
+            _hand_on(self, message)
         elif "finished" in message:
             self.finished = True
             if message["widgets"]:
@@ -103,6 +97,29 @@ class _ForkedNotebook:
             outputs[-1].text += output["text"]
         else:
             outputs.append(nbformat.from_dict(output))
+
+# %% ../../notebooks/50_pipeline/28_fork_run.ipynb #7f797402
+def _list_cells(
+    notebook: Any,  # with its parameters injected
+    checkpoints: Checkpoints | None,  # if it asks for any
+) -> dict[str, Any]:  # cells to run, and what is asked about checkpoints
+    "List what a fork has to do."
+    cells = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    skipped, asked = checkpoints.steps(notebook) if checkpoints else ((), {})
+    run = [index for index in cells if index not in skipped]
+    told = [[index, notebook.cells[index].source, asked.get(index, [])] for index in run]
+    return {"cells": told, "first": asked.get(-1, [])}
+
+
+def _hand_on(
+    notebook: _ForkedNotebook,  # whose fork answered
+    message: dict[str, Any],  # what was asked, and what came of it
+) -> None:
+    "Hand on what came of a checkpoint."
+    kept, answer = notebook.execution.checkpoints, message["answer"]
+    take_answer(kept, message["asked"], answer=answer, notebook=notebook.manager.nb)
+    if kept.declined:
+        raise Ended(Outcome("declined", 0.0, None, kept.declined))
 
 # %% ../../notebooks/50_pipeline/28_fork_run.ipynb #c65461db
 def _update_displays(
@@ -161,8 +178,6 @@ def run_in_fork(
     finally:
         if not notebook.finished and process:
             kill_group(process[-1])
-    if execution.checkpoints and execution.checkpoints.declined:
-        raise Ended(Outcome("declined", 0.0, None, execution.checkpoints.declined))
     if not notebook.started:
         return _refuse_start(watchdog)
     _drop_display_names(manager.nb)

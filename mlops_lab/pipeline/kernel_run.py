@@ -78,7 +78,7 @@ class _KernelClient(PapermillNotebookClient):
                 found = {"done": False, "reason": f"the kernel could not answer: {error}"}
             finally:
                 self.nb.cells[index] = cell
-            take_answer(kept, request, found, notebook=self.nb)
+            take_answer(kept, request, answer=found, notebook=self.nb)
             if kept.declined:
                 raise Ended(Outcome("declined", 0.0, None, kept.declined))
 

@@ -22,7 +22,11 @@ from ..foundation.errors import LabError
 from ..foundation.workspace import Workspace
 from .cache_key import find_changes, key_parts, make_key
 from .checkpoint_plan import checkpoint_keys, plan_checkpoints
-from .checkpoint_store import Checkpoints, drop_checkpoints
+from mlops_lab.pipeline.checkpoint_store import (
+    Checkpoints,
+    drop_checkpoints,
+    tell_checkpoints,
+)
 from .closure import Closure
 from .engine_door import import_papermill
 from .judgement import judge_stage, refuse_leaks
@@ -192,11 +196,10 @@ def _execute(
     name, folder = run.spec.name, run.folder
     run.tell(Progress(name, "running", cells=len(run.notebook.cells), reason=why))
     run = replace(run, checkpoints=_open_checkpoints(run, parts))
-    outcome, kept = _attempt_often(run), run.checkpoints
+    outcome = _attempt_often(run)
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
+    found |= tell_checkpoints(run.checkpoints)
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
-    if kept:
-        end = replace(end, restored=kept.restored, checkpoint="; ".join(kept.lines))
     try:
         refuse_leaks(folder, [*run.notebook.cells, *map(repr, run.parameters.values())])
         record = judge_stage(run.spec, folder) if outcome.passed else None
@@ -210,8 +213,7 @@ def _execute(
     except OSError as error:
         _clear(run)
         return replace(end, state="failed", reason=f"its result could not be kept: {error}")
-    if kept:
-        drop_checkpoints(kept)
+    drop_checkpoints(run.checkpoints)
     return replace(end, record=record.digest)
 
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #d86649c4
@@ -240,8 +242,9 @@ def _attempt_often(
 ) -> Any:  # pipeline.execution.Outcome of the last attempt
     "Execute the notebook, again as often as asked."
     for attempt in range(run.spec.retries + 1):
-        _clear(run)
         outcome = _attempt(run)
+        while outcome.state == "declined":  # once more, without that checkpoint
+            outcome = _attempt(run)
         if outcome.state in ("done", "cancelled") or attempt == run.spec.retries:
             break
         if run.options.cancel.wait(run.spec.retry_wait_s * 2**attempt):
@@ -253,6 +256,9 @@ def _attempt(
     run: StageRun,  # what to do
 ) -> Any:  # pipeline.execution.Outcome
     "Execute the notebook once."
+    _clear(run)
+    if run.checkpoints:
+        run.checkpoints.find()
     own = run.spec.kernel == "own"
     forks, server = (None, "") if own else run.forks()  # first: both import at the same time
     import_papermill()
@@ -275,13 +281,7 @@ def _attempt(
     )
     values = run.parameters | {"workspace": str(folder)}
     output = folder / "notebooks" / f"{name}.ipynb"
-    while True:
-        if run.checkpoints:
-            run.checkpoints.find()
-        outcome = execute_stage(run.spec.notebook, output, parameters=values, execution=execution)
-        if outcome.state != "declined":  # else: once more, without that checkpoint
-            return outcome
-        _clear(run)
+    return execute_stage(run.spec.notebook, output, parameters=values, execution=execution)
 
 # %% ../../notebooks/50_pipeline/32_stage_run.ipynb #2be7169a
 def _open_checkpoints(
@@ -293,7 +293,7 @@ def _open_checkpoints(
     if not cells:
         return None
     keys = checkpoint_keys(run.notebook, cells, parts=parts)
-    kept = Checkpoints(run.lab.checkpoints / run.spec.name, run.folder, cells, keys)
+    kept = Checkpoints(run.lab.store / "checkpoints" / run.spec.name, run.folder, cells, keys)
     if run.spec.name in run.options.force:
         drop_checkpoints(kept)
     return kept

@@ -1,7 +1,9 @@
 """Checkpoints in real runs: continued after real kills, to the same digests, or declined."""
 
 import json
+import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -9,13 +11,16 @@ import time
 from dataclasses import replace
 
 import nbformat
+import numpy as np
 import pytest
 
 from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import PipelineProblem
 from mlops_lab.foundation.records import digest_bytes, digest_folder, digest_json, write_json
 from mlops_lab.foundation.workspace import Workspace
-from mlops_lab.pipeline.checkpoint_store import _seal
+from mlops_lab.pipeline.checkpoint import answer
+from mlops_lab.pipeline.checkpoint_plan import CheckpointCell
+from mlops_lab.pipeline.checkpoint_store import Checkpoints, _seal, take_answer
 from mlops_lab.pipeline.record import read_record
 
 IMPORTS = "import os\nimport random\n\nimport numpy as np\nimport pandas as pd"
@@ -75,7 +80,7 @@ class Fit:
     @property
     def kept(self):
         """Checkpoints on disk."""
-        place = Workspace(self.bench.settings.workspace).checkpoints / "fit"
+        place = Workspace(self.bench.settings.workspace).store / "checkpoints/fit"
         return sorted(one for one in place.glob("*") if place.exists())
 
     def run(self, **changes):
@@ -152,7 +157,7 @@ def test_a_later_cell_may_be_mended(forked):
     "changes",
     [
         {"make": MAKE.replace("'b'", "'c'")},
-        {"make": MAKE.replace("rows, same, frame", "rows, same, frame, stage")},
+        {"make": MAKE.replace("rows, same, frame", "rows, same, frame, k")},
         {"k": 2},
     ],
 )
@@ -257,6 +262,48 @@ def test_a_lost_name_is_refused_before_anything_runs(forked):
     assert forked.times == 0
 
 
+def keep_for_ever(root, folder):
+    """Save one checkpoint after another, as a stage and its runner would."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("big = 1")])
+    store = one_cell_store(root, folder)
+    big = np.arange(300_000.0)
+    while True:
+        (request,) = store.steps(notebook)[1][0]
+        answered = answer({"big": big, "same": [big]}, request)
+        take_answer(store, request, answer=answered, notebook=notebook)
+        assert not store.lines, store.lines
+
+
+def one_cell_store(root, folder):
+    cell = CheckpointCell(1, ("big", "same"), (), frozenset())
+    return Checkpoints(root, folder, (cell,), {1: "sha256:" + "a" * 64})
+
+
+def test_no_kill_leaves_half_a_checkpoint(tmp_path):
+    """SIGKILL at 40 random points while checkpoints are written: whole ones, or none."""
+    root, folder, points = tmp_path / "fit", tmp_path / "run", random.Random(5)
+    interrupted = whole = 0
+    for _ in range(40):
+        child = multiprocessing.get_context("fork").Process(
+            target=keep_for_ever, args=(root, folder), daemon=True
+        )
+        child.start()
+        time.sleep(0.05 + points.random() * 0.1)
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        interrupted += any(root.glob(".*.part"))
+        store = one_cell_store(root, folder)
+        store.find()
+        assert not store.lines and not any(root.glob(".*.part")), "whole, and nothing left over"
+        if store.kept:
+            whole += 1
+            restore = store.steps(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("")]))
+            variables = {}
+            assert answer(variables, restore[1][-1][1])["done"]
+            assert variables["same"][0] is variables["big"] and variables["big"][-1] == 299_999
+    assert interrupted >= 10 and whole >= 10, (interrupted, whole)
+
+
 KILLED_RUN = """
 import sys
 from pathlib import Path
@@ -265,40 +312,67 @@ from mlops_lab.foundation.settings import Settings
 from notebook_bench import Bench
 from mlops_lab.pipeline.plan import read_pipeline
 settings = Settings(workspace=Path({workspace!r}), project=Path({project!r}))
-print("ready", flush=True)
 Bench(Path({folder!r}), settings).run(read_pipeline(Path({folder!r}), vars(settings)))
 """
 
 
-def test_a_killed_runner_leaves_a_whole_checkpoint_or_none(forked, tmp_path):
-    """SIGKILL at many points while large values are saved: never half a checkpoint."""
-    make = MAKE.replace("print('made')", "big = np.arange(3_000_000.0)\nprint('made')")
-    make = make.replace("rows, same, frame", "rows, same, frame, big")
-    work = "#| checkpoint: rows, same, frame, big, also\nalso = big + 1\n" + WORK
-    settings = forked.bench.settings
-    forked.write(make=make, work=work)
-    code = KILLED_RUN.format(
-        tests=os.path.dirname(__file__),
-        workspace=str(settings.workspace),
-        project=str(settings.project),
-        folder=str(forked.bench.folder),
-    )
+def test_a_stage_goes_on_after_its_runner_was_killed(forked):
+    """SIGKILL of the whole run, while its first checkpoint is written and after it."""
+    settings, place = forked.bench.settings, Workspace(forked.bench.settings.workspace).store
+    place = place / "checkpoints/fit"
+    make = MAKE.replace("print('made')", "big = np.arange(3_000_000.0)")
+    changes = {"make": make.replace("same, frame", "same, frame, big"), "act": "os.abort()"}
+    work = WORK + "\nif os.path.exists({!r}):\n    import time; time.sleep(60)"
+    changes["work"] = work.format(str(forked.trouble))
+    forked.write(**changes)
+    folders = {"workspace": str(settings.workspace), "project": str(settings.project)}
+    folders |= {"tests": os.path.dirname(__file__), "folder": str(forked.bench.folder)}
     forked.trouble.touch()
-    killed_in_the_act = 0
-    place = Workspace(settings.workspace).checkpoints / "fit"
-    for point in range(10):
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-        deadline = time.monotonic() + 30
-        before = {one.name for one in place.glob("*")} | {one.name for one in place.glob(".*")}
-        while time.monotonic() < deadline and process.poll() is None:
-            if {one.name for one in place.glob(".*.part")} - before:
-                time.sleep(point * 0.015)
-                break
+    for pattern in (".*.part", "[!.]*"):
+        command = [sys.executable, "-c", KILLED_RUN.format(**folders)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not any(place.glob(pattern)):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        killed_in_the_act += bool(list(place.glob(".*.part")))
-    assert killed_in_the_act >= 3, "some kills came while a checkpoint was written"
+    assert forked.times == 2, "the first kill left no checkpoint, so the second run began anew"
     forked.trouble.unlink()
-    end = forked.run(make=make, work=work).stages[0]
-    assert end.state == "done" and "declined" not in end.checkpoint, end
-    assert not place.exists(), "nothing half-written stays"
+    end = forked.run(**changes).stages[0]
+    assert (end.state, end.restored, forked.times) == ("done", 3, 2)
+    assert "declined" not in end.checkpoint and not place.exists()
+
+
+SEEDED = """import keras
+import tensorflow as tf
+"""
+LEARN = """#| checkpoint: model, x
+stage.output('early.txt').write_text('early')
+keras.utils.set_random_seed(3)
+x = np.random.rand(32, 4)
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.3), keras.layers.Dense(1)])
+model.compile('adam', 'mse')
+_ = model.fit(x, x[:, :1], epochs=2, verbose=0)
+used = tf.random.uniform([2]), keras.random.uniform([2])"""
+LEARN_ON = """_ = model.fit(x, x[:, :1], epochs=2, verbose=0)
+numbers = [w.tolist() for w in model.get_weights()]
+numbers += [tf.random.uniform([3]).numpy().tolist()]
+numbers += [keras.ops.convert_to_numpy(keras.random.uniform([3])).tolist(), np.random.rand(), k]
+stage.output('m.txt').write_text(repr(numbers))"""
+
+
+@pytest.mark.slow
+def test_a_model_goes_on_learning_as_if_nothing_had_happened(forked, tmp_path):
+    """TensorFlow's and Keras's random numbers and the state of the optimizer are kept."""
+    changes = {"make": LEARN, "work": LEARN_ON, "after": ()}
+    imports, globals()["IMPORTS"] = IMPORTS, IMPORTS + "\n" + SEEDED
+    try:
+        failed = forked.fail(**changes)
+        assert failed.checkpoint == "", failed
+        end = forked.run(**changes)
+        assert end.stages[0].restored == 3 and forked.times == 1, end
+        whole = elsewhere(forked.bench, tmp_path).run(forked.write(**changes))
+    finally:
+        globals()["IMPORTS"] = imports
+    assert digests(whole) == digests(end)
