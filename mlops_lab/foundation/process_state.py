@@ -162,14 +162,14 @@ _KERAS_SEED = "global_seed_generator"
 def _read_tensorflow() -> dict[str, Any]:
     "Read TensorFlow's and Keras's seeds, and how far they are used up."
     import keras
-    import tensorflow as tf
     from keras.src.backend.common import global_state
     from tensorflow.python.eager import context
+    from tensorflow.python.framework import config
 
     now = context.context()
     made = global_state.get_global_attribute(_KERAS_SEED)
     numbers = now._rng.getstate() if now._seed is not None else None
-    strict = tf.config.experimental.is_op_determinism_enabled()
+    strict = config.is_op_determinism_enabled()
     state = {"seed": now._seed, "numbers": numbers, "strict": strict}
     drawn = made.state.numpy() if made else None
     first = made.get_config()["seed"] if made else None

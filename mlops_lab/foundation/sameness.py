@@ -99,17 +99,17 @@ def _compare_arrays(
     if pandas and isinstance(one, pandas.DataFrame | pandas.Series | pandas.Index):
         return _tables_differ(walk, one, other, path)
     if keras and isinstance(one, keras.Model):
-        parts = [(m.get_config(), m.get_weights(), _optimizer(m)) for m in (one, other)]
-        return walk.differs(*parts, path)
+        return walk.differs(*map(_take_apart, (one, other)), path)
     return None
 
 
-def _optimizer(
+def _take_apart(
     model: Any,  # model of Keras
-) -> list[Any]:  # numbers its optimizer holds
-    "Read the state of an optimizer."
+) -> list[Any]:  # its build, and every number it goes on with
+    "Take a model apart: layers, weights, seeds, and the state of its optimizer."
     optimizer = getattr(model, "optimizer", None)
-    return [variable.numpy() for variable in optimizer.variables] if optimizer else []
+    numbers = [*model.variables, *(optimizer.variables if optimizer else [])]
+    return [model.to_json(), *(variable.numpy() for variable in numbers)]
 
 # %% ../../notebooks/10_foundation/07_sameness.ipynb #e88c7d85
 def _share(

@@ -114,7 +114,7 @@ class _Packer(pickle.Pickler):
             if found is not obj:
                 raise PipelineProblem(f"{obj.__qualname__} is not found under its name")
         elif _is_keras_model(obj):
-            return _read_keras, (_write_keras(obj),)
+            return _read_keras, (_write_keras(obj), [one.numpy() for one in obj.variables])
         return NotImplemented
 
 # %% ../../notebooks/50_pipeline/17_faithful.ipynb #780208aa
@@ -156,6 +156,7 @@ def _write_keras(
 
 def _read_keras(
     data: bytes,  # in Keras's own format
+    numbers: list[Any],  # weights and seeds; a file of Keras leaves seeds out
 ) -> Any:  # model of Keras
     "Read a model; code in it is not run."
     import tempfile
@@ -164,7 +165,10 @@ def _read_keras(
 
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "model.keras").write_bytes(data)
-        return keras.saving.load_model(Path(folder) / "model.keras", safe_mode=True)
+        model = keras.saving.load_model(Path(folder) / "model.keras", safe_mode=True)
+    for variable, value in zip(model.variables, numbers, strict=True):
+        variable.assign(value)
+    return model
 
 # %% ../../notebooks/50_pipeline/17_faithful.ipynb #f66c7efd
 def pack_values(

@@ -288,7 +288,9 @@ def test_no_kill_leaves_half_a_checkpoint(tmp_path):
             target=keep_for_ever, args=(root, folder), daemon=True
         )
         child.start()
-        time.sleep(0.05 + points.random() * 0.1)
+        while not any(root.glob(f".{child.pid}.*.part")):
+            time.sleep(0.001)
+        time.sleep(points.random() * 0.1)
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         interrupted += any(root.glob(".*.part"))
