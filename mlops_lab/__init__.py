@@ -77,12 +77,15 @@ Modules:
 - `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
 - `mlops_lab.pipeline.judgement`: Judge what a stage left in the folder of its run.
 - `mlops_lab.pipeline.kernel_run`: Run the cells of a notebook in a real kernel.
+- `mlops_lab.pipeline.lean_import`: Import Papermill without the packages that local notebooks never need.
 - `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
 - `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
 - `mlops_lab.pipeline.names`: Tell which names a piece of code makes, which it reads, and which of those would be lost.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
 - `mlops_lab.pipeline.packages`: Name the versions and the data files that code depends on.
+- `mlops_lab.pipeline.parameters`: Check the values a notebook is given, before a kernel starts.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
+- `mlops_lab.pipeline.preparation`: Read every notebook of a pipeline, and refuse what can be refused before anything starts.
 - `mlops_lab.pipeline.profile`: Give a pipeline other parameter values by one name.
 - `mlops_lab.pipeline.receipt`: Say on paper whether a run could be repeated, and where it first could not.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
@@ -97,6 +100,7 @@ Modules:
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
 - `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
+- `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.

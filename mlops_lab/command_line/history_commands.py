@@ -100,9 +100,9 @@ def reproduce(name: str, stage: str, as_json: bool) -> None:
     from mlops_lab.foundation.settings import read_settings
     from mlops_lab.foundation.workspace import open_workspace
     from mlops_lab.pipeline.history import find_run
+    from mlops_lab.pipeline.options import RunOptions
     from mlops_lab.pipeline.receipt import receipt_lines
     from mlops_lab.pipeline.reproduction import reproduce_run
-    from mlops_lab.pipeline.stage_run import RunOptions
 
     settings = read_settings()
     lab = open_workspace(settings)

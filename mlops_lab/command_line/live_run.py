@@ -19,9 +19,9 @@ from .wiring import make_probes, make_promises
 from ..foundation.settings import Settings, read_settings
 from ..pipeline.board import Board
 from ..pipeline.board_widget import BoardWidget
+from ..pipeline.options import RunOptions
 from ..pipeline.plan import Pipeline, read_pipeline
 from ..pipeline.runner import run_pipeline
-from ..pipeline.stage_run import RunOptions
 
 # %% ../../notebooks/95_command_line/09_live_run.ipynb #269e25a5
 class LiveRun:

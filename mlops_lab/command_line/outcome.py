@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .mirroring import start_mirror
 from ..foundation.settings import Settings
 from ..foundation.workspace import Workspace, open_workspace
 from ..pipeline.record import read_record
@@ -46,6 +45,28 @@ def find_champion(
 
     return Registry(lab).champion()
 
+# %% ../../notebooks/95_command_line/07_outcome.ipynb #a3dbcd5b
+def _show_elsewhere(
+    end: RunEnd,  # how the run ended
+    settings: Settings,  # of the lab
+) -> str:  # a warning, empty if all is well
+    "Begin to show a run in MLflow, if anything ran."
+    if all(stage.state in ("cached", "never run") for stage in end.stages):
+        return ""
+    from mlops_lab.command_line.mirroring import start_mirror
+
+    return start_mirror(settings, end.run)
+
+
+def _read_refusals(
+    end: RunEnd,  # how the run ended
+) -> dict[str, str]:  # headline by stage
+    "Gather what stages said no to: a model, a promotion, a quiet window."
+    folder, passed = end.folder / "records", [one.stage for one in end.stages if one.passed]
+    records = {stage: read_record(folder / f"{stage}.json") for stage in passed}
+    judged = {stage: one for stage, one in records.items() if one.verdict}
+    return {stage: one.headline for stage, one in judged.items() if not one.verdict["passed"]}
+
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #6bb5c2b1
 def close_run(
     end: RunEnd,  # how the run ended
@@ -65,18 +86,8 @@ def close_run(
         "report": str(report),
         "champion": known,
     }
-    facts |= {"refusals": _read_refusals(end), "warning": start_mirror(settings, end.run)}
+    facts |= {"refusals": _read_refusals(end), "warning": _show_elsewhere(end, settings)}
     return facts | {"stages": [asdict(stage) for stage in end.stages]}
-
-
-def _read_refusals(
-    end: RunEnd,  # how the run ended
-) -> dict[str, str]:  # headline by stage
-    "Gather what stages said no to: a model, a promotion, a quiet window."
-    folder, passed = end.folder / "records", [one.stage for one in end.stages if one.passed]
-    records = {stage: read_record(folder / f"{stage}.json") for stage in passed}
-    judged = {stage: one for stage, one in records.items() if one.verdict}
-    return {stage: one.headline for stage, one in judged.items() if not one.verdict["passed"]}
 
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #5be1165b
 def closing_lines(

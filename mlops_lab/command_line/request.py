@@ -15,11 +15,14 @@ from typing import Any
 from .wiring import make_probes, make_promises
 from ..foundation.errors import PipelineProblem
 from ..foundation.settings import Settings, read_settings
-from ..pipeline.notebook import parse_value, read_notebook
+from ..foundation.workspace import open_workspace
+from ..pipeline.memory import Memory
+from ..pipeline.notebook import read_notebook
+from ..pipeline.options import RunOptions
+from ..pipeline.parameters import parse_value
 from ..pipeline.plan import Pipeline, read_pipeline
 from ..pipeline.profile import apply_profile
 from ..pipeline.selection import Selection, choose_stages
-from ..pipeline.stage_run import RunOptions
 
 # %% ../../notebooks/95_command_line/06_request.ipynb #2489e976
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ def _own_settings(
 def _find_pipeline(
     name: str,  # folder under notebooks/pipelines, or a path
     settings: Settings,  # of the lab
+    *,
+    memory: Memory,  # of files read before
 ) -> Pipeline:  # checked
     "Find and read a pipeline of this project."
     place = settings.project / _PIPELINES / name
@@ -78,7 +83,7 @@ def _find_pipeline(
             "a folder with pipeline.yaml",
             "run mlops-lab inside a clone of the lab",
         )
-    return read_pipeline(place if place.exists() else Path(name), vars(settings))
+    return read_pipeline(place if place.exists() else Path(name), vars(settings), memory=memory)
 
 # %% ../../notebooks/95_command_line/06_request.ipynb #03715c03
 def _split_parameters(
@@ -104,12 +109,15 @@ def take_order(
 ) -> Order:  # checked
     "Check a request, and turn it into an order."
     settings = _own_settings(request)
-    pipeline = apply_profile(_find_pipeline(request.pipeline, settings), request.profile)
+    memory = Memory(open_workspace(settings).memory)
+    found = _find_pipeline(request.pipeline, settings, memory=memory)
+    pipeline = apply_profile(found, request.profile)
     asked = Selection(request.start, request.only, request.until, request.force)
     options = RunOptions(
         _split_parameters(request.parameters, pipeline),
         jobs=request.jobs or settings.jobs,
         busy=request.busy,
+        memory=memory,
         probes=make_probes(),
         promises=make_promises(),
         **vars(choose_stages(pipeline, asked)),

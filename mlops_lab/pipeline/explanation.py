@@ -19,9 +19,9 @@ from ..foundation.workspace import open_workspace
 from .cache_key import Change, find_changes, key_parts, make_key
 from .closure import find_closure
 from .notebook import read_notebook
+from .options import RunOptions
 from .plan import Pipeline, StageSpec
-from .runner import spread_parameters
-from .stage_run import RunOptions
+from .preparation import spread_parameters
 from .store import Store
 
 # %% ../../notebooks/50_pipeline/42_explanation.ipynb #f19e87e6

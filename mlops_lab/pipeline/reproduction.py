@@ -24,18 +24,19 @@ from uuid import uuid4
 from ..foundation.chain import ChainLog
 from ..foundation.errors import PipelineProblem
 from ..foundation.records import read_json, write_json
-from ..foundation.settings import Settings
+from ..foundation.settings import Settings, dump_settings, load_settings
 from ..foundation.workspace import Workspace
 from .closure import find_closure
 from .comparison import Comparison, compare_runs, compare_stage
 from .history import RunSummary
-from .notebook import check_parameters, read_notebook
+from .notebook import read_notebook
+from .options import RunOptions
+from .parameters import check_parameters
 from .plan import Pipeline, read_pipeline
 from .receipt import describe_environment, file_receipt, make_receipt
 from .record import read_record
 from .runner import run_pipeline
-from .stage import dump_settings, load_settings
-from .stage_run import RunOptions, StageRun, finish_stage
+from .stage_run import StageRun, finish_stage
 from ..tracking.decisions import bundle_place, list_versions
 
 # %% ../../notebooks/50_pipeline/54_reproduction.ipynb #efee4d0c

@@ -11,16 +11,14 @@ noticed, moved aside and made again."""
 # %% auto #0
 __all__ = ['Result', 'Store']
 
-# %% ../../notebooks/50_pipeline/15_store.ipynb #d024bce4
+# %% ../../notebooks/50_pipeline/15_store.ipynb #333080bb
 import os
-import shutil
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..foundation.errors import RecordProblem
 from ..foundation.records import digest_file, read_json, write_json
@@ -128,7 +126,7 @@ def _holds(
         return False
     if memory.digest(place) == digest:
         return True
-    os.replace(place, place.with_name(f"{place.name}.changed-{uuid4().hex[:8]}"))
+    os.replace(place, place.with_name(f"{place.name}.changed-{os.urandom(4).hex()}"))
     return False
 
 # %% ../../notebooks/50_pipeline/15_store.ipynb #a4d2d2ea
@@ -155,11 +153,13 @@ def _keep_file(
     memory: Memory,  # of digests
 ) -> str:  # its digest
     "Keep one file, and let the run share it."
+    import shutil  # here: it brings every way to compress
+
     digest = digest_file(file)
     place = _object_path(root, digest)
     if not _holds(root, digest, memory):
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.with_name(f".{place.name}.{uuid4().hex[:8]}.part")
+        draft = place.with_name(f".{place.name}.{os.urandom(4).hex()}.part")
         try:
             shutil.copyfile(file, draft)
             _flush_read_only(draft)
@@ -192,11 +192,13 @@ def _link(
     with suppress(OSError):
         os.link(source, place)
         return
-    draft = place.with_name(f".{place.name}.{uuid4().hex[:8]}.part")
+    draft = place.with_name(f".{place.name}.{os.urandom(4).hex()}.part")
     try:
         try:
             os.link(source, draft)
         except OSError:
+            import shutil
+
             shutil.copyfile(source, draft)
         os.replace(draft, place)
     finally:

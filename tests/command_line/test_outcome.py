@@ -8,9 +8,9 @@ from mlops_lab.command_line.outcome import close_run, closing_lines
 from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import RecordProblem
 from mlops_lab.foundation.records import write_json
+from mlops_lab.pipeline.options import StageEnd
 from mlops_lab.pipeline.record import StageRecord, write_record
 from mlops_lab.pipeline.runner import RunEnd
-from mlops_lab.pipeline.stage_run import StageEnd
 from mlops_lab.tracking.registry import Registry
 
 NOW = "2026-01-02T03:04:05+00:00"

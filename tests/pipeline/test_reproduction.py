@@ -6,8 +6,8 @@ from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import PipelineProblem
 from mlops_lab.foundation.records import digest_json, read_json
 from mlops_lab.pipeline.history import find_run
+from mlops_lab.pipeline.options import RunOptions
 from mlops_lab.pipeline.reproduction import copy_registry, reproduce_run
-from mlops_lab.pipeline.stage_run import RunOptions
 
 SHUFFLE = (
     "import random\nrows = list(range(99))\n{seed}random.shuffle(rows)\n"
