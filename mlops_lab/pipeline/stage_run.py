@@ -159,9 +159,8 @@ def make_stage(
         _clear(run)
         return end
     try:
-        _keep(
-            run, record, Result(key, needed.parts, name, folder.name, round(outcome.seconds, 3), {})
-        )
+        result = Result(key, needed.parts, name, folder.name, round(outcome.seconds, 3), {})
+        _keep(run, record, result)
     except OSError as error:
         _clear(run)
         return replace(end, state="failed", reason=f"its result could not be kept: {error}")
