@@ -60,7 +60,7 @@ def status_table(
     for stage, facts in run.stages.items():
         spent = facts.get("seconds") or 0.0
         said = f"cell {facts['cell']} of {facts['cells']}" if facts["state"] == "running" else ""
-        if facts["state"] not in _ENDED:
+        if facts["state"] not in _ENDED or facts.get("condition"):
             said = facts.get("reason", "").partition("\n")[0]
         lines.append(f"  {stage:<24} {facts['state']:<14} {spent:6.1f} s  {said}".rstrip())
     return lines

@@ -38,6 +38,30 @@ def find_champion(
     champion = Registry(lab).champion()
     return champion.digest if champion else "none"
 
+# %% ../../notebooks/95_command_line/02_wiring.ipynb #0e11d309
+def _find_withdrawal(
+    folder: Path,  # run folder, with the evaluation
+    lab: Workspace,  # with the registry
+) -> str:  # digest of the line that says so, or none
+    "Name the decision by which the best candidate was taken back."
+    from mlops_lab.tracking.decisions import Decisions
+    from mlops_lab.tracking.withdrawal import find_withdrawal
+
+    best = read_json(folder / "evaluation" / "best.json")
+    found = find_withdrawal(Decisions(lab).log.read(), best["bundle_digest"])
+    return found.line if found else "none"
+
+
+def _find_outlook(
+    folder: Path,  # run folder, with the verdict of the gate
+    lab: Workspace,  # with the registry
+) -> str:  # a champion, or none
+    "Tell whether there will be a champion, once a verdict is carried out."
+    from mlops_lab.tracking.registry import Registry
+
+    passed = read_json(folder / "gate" / "verdict.json")["passed"]
+    return "a champion" if passed or Registry(lab).champion() else "none"
+
 # %% ../../notebooks/95_command_line/02_wiring.ipynb #a606740f
 def is_registered(
     folder: Path,  # run folder, with what was registered
@@ -75,7 +99,8 @@ def _is_elsewhere(
 # %% ../../notebooks/95_command_line/02_wiring.ipynb #21dd4047
 def make_probes() -> dict[str, Callable[[Path, Workspace], str]]:
     "Give the probes by name."
-    return {"opponent": find_opponent, "champion": find_champion}
+    found = {"opponent": find_opponent, "champion": find_champion}
+    return found | {"withdrawal": _find_withdrawal, "outlook": _find_outlook}
 
 
 def make_promises() -> dict[str, Callable[[Path, Workspace], bool]]:

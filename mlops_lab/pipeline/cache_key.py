@@ -43,7 +43,7 @@ def key_parts(
         "parameters": parameters,
         "inputs": {path: digest_place(folder / path, memory) for path in spec.inputs},
         "outside": {path: _digest_outside(path, memory) for path in spec.outside},
-        "outputs": {path: "declared" for path in spec.outputs},
+        "outputs": {path: "declared" for path in (*spec.outputs, *spec.decides)},
         "code": closure.definitions | data,
         "packages": versions,
         "python": {"version": sys.version.split()[0]},

@@ -18,6 +18,7 @@ from ..foundation.settings import Settings
 from ..foundation.workspace import open_workspace
 from .cache_key import Change, find_changes, key_parts, make_key
 from .closure import find_closure
+from .condition import find_unmet
 from .notebook import read_notebook
 from .options import RunOptions
 from .plan import Pipeline, StageSpec
@@ -36,15 +37,20 @@ class Explanation:
     made_by: str  # run that made the newest result, empty if none
     waits_for: tuple[str, ...]  # earlier stages that would run first
     missing: tuple[str, ...] = ()  # inputs that no stage has made in this run
+    unmet: str = ""  # why it would not run at all
+    undecided: tuple[str, ...] = ()  # conditions that earlier stages would decide
 
     def lines(self) -> list[str]:
         "Spell it for people."
+        if self.unmet:
+            return [f"{self.stage}: would never run: {self.unmet}"]
         if self.stored and not self.waits_for:
             return [f"{self.stage}: in the store, made by {self.made_by}"]
         lines = [f"{self.stage}: would run"]
         lines += [] if self.made_by else ["  it has no result in the store"]
         lines += [f"  after {name}, which would run" for name in self.waits_for]
         lines += [f"  its input {path} is not there yet" for path in self.missing]
+        lines += [f"  only if {condition} is true" for condition in self.undecided]
         return lines + [f"  {change}" for change in self.changes]
 
 # %% ../../notebooks/50_pipeline/42_explanation.ipynb #69c3cc41
@@ -72,7 +78,24 @@ def explain_stage(
         if spec is wanted:
             break
     missing = [path for path in wanted.inputs if not (run_folder / path).exists()]
-    return replace(told[wanted.name], missing=tuple(missing))
+    decided = _decide(wanted, run_folder, told)
+    return replace(told[wanted.name], missing=tuple(missing), **decided)
+
+# %% ../../notebooks/50_pipeline/42_explanation.ipynb #4b5a5490
+def _decide(
+    spec: StageSpec,  # the stage
+    run_folder: Path,  # of a run, for the records
+    told: dict[str, Explanation],  # of the stages before it
+) -> dict[str, Any]:  # what does not hold, and what is not decided yet
+    "Look at the conditions of a stage."
+    undecided = []
+    for one in spec.only_if:
+        earlier, record = told[one.stage], run_folder / "records" / f"{one.stage}.json"
+        if not earlier.stored or earlier.waits_for or not record.exists():
+            undecided.append(str(one))
+        elif unmet := find_unmet([one], run_folder):
+            return {"unmet": f"{unmet['reason']} ({unmet['condition']} is false)"}
+    return {"undecided": tuple(undecided)}
 
 # %% ../../notebooks/50_pipeline/42_explanation.ipynb #71bda7a4
 def _compare(

@@ -15,6 +15,7 @@ from pathlib import Path
 from ..foundation.errors import PipelineProblem
 from ..foundation.records import digest_folder
 from ..foundation.secrets import named_secrets
+from .condition import read_fact
 from .plan import StageSpec
 from .record import StageRecord, read_record
 
@@ -42,6 +43,8 @@ def judge_stage(
             raise PipelineProblem(found, "stage.finish(...) as the last thing it does")
     _refuse_undeclared(f"stage {spec.name!r} wrote", record.outputs, spec.outputs)
     _refuse_undeclared(f"stage {spec.name!r} read", record.inputs, spec.inputs)
+    for fact in spec.decides:
+        read_fact(record, fact)
     return record
 
 # %% ../../notebooks/50_pipeline/25_judgement.ipynb #4844bd25

@@ -33,6 +33,7 @@ from .notebook import read_notebook
 from .options import RunOptions
 from .parameters import check_parameters
 from .plan import Pipeline, read_pipeline
+from .profile import apply_profile
 from .receipt import describe_environment, file_receipt, make_receipt
 from .record import read_record
 from .runner import run_pipeline
@@ -83,7 +84,7 @@ def _read_asked(
     own = {"project": project, "workspace": workspace}
     settings = replace(settings, tracking_address="", score_store_address="", **own)
     pipeline = read_pipeline(project / known["definition"], vars(settings))
-    return _Asked(settings, known["parameters"], pipeline)
+    return _Asked(settings, known["parameters"], apply_profile(pipeline, known.get("profile", "")))
 
 # %% ../../notebooks/50_pipeline/54_reproduction.ipynb #e05e5905
 def _run_alone(
@@ -94,7 +95,8 @@ def _run_alone(
     options: RunOptions,  # probes and promises
 ) -> Path:  # folder of the new run
     "Run one stage again on the inputs it had."
-    spec, lab = asked.pipeline.stage(stage), Workspace(asked.settings.workspace)
+    spec = replace(asked.pipeline.stage(stage), only_if=())  # it ran, so they held
+    lab = Workspace(asked.settings.workspace)
     folder = lab.run(old.name)
     write_json(
         folder / "run.json",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..foundation.errors import LabError
-from .options import StageEnd
+from .ending import StageEnd
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
