@@ -31,6 +31,7 @@ from .record import StageRecord, read_record
 from .store import Result, Store
 
 if TYPE_CHECKING:
+    from mlops_lab.pipeline.checkpoint_store import Checkpoints
     from mlops_lab.pipeline.fork_server import ForkServer
     from mlops_lab.pipeline.undeclared import Before
 
@@ -76,6 +77,7 @@ class StageRun:
     options: RunOptions  # of the run
     forks: Callable[[], "tuple[ForkServer | None, str]"] = lambda: (None, "")  # warm processes
     memory: Memory = field(default_factory=Memory)  # of digests
+    checkpoints: "Checkpoints | None" = None  # if its notebook asks for any
 
     @property
     def store(self) -> Store:
@@ -171,8 +173,10 @@ def make_stage(
 
     name, folder, key, why = run.spec.name, run.folder, needed.key, needed.why
     run.tell(Progress(name, "running", cells=len(run.notebook.cells), reason=why))
+    run = replace(run, checkpoints=_open_checkpoints(run, needed.parts))
     outcome = _attempt_often(run, before := look_before(run.spec, folder))
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
+    found |= run.checkpoints.told() if run.checkpoints else {}
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
     end = replace(end, notes=needed.notes)
     asked = {"parameters": run.parameters, "closure": run.closure, "memory": run.memory}
@@ -188,7 +192,27 @@ def make_stage(
     trouble = _keep(run, record, replace(made, notes=list(used.notes()), noted=used.digests))
     if trouble:
         return replace(end, state="failed", reason=trouble)
+    if run.checkpoints:
+        run.checkpoints.drop()
     return replace(end, record=record.digest, notes=(*end.notes, *used.notes()))
+
+# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #87e1829c
+def _open_checkpoints(
+    run: StageRun,  # about to execute
+    parts: dict[str, Any],  # parts of its key
+) -> "Checkpoints | None":  # if its notebook asks for any
+    "Open the checkpoints of a stage; a forced stage starts anew."
+    from mlops_lab.pipeline.checkpoint_plan import checkpoint_keys, plan_checkpoints
+    from mlops_lab.pipeline.checkpoint_store import Checkpoints
+
+    cells = plan_checkpoints(run.notebook)
+    if not cells:
+        return None
+    keys = checkpoint_keys(run.notebook, cells, parts=parts)
+    kept = Checkpoints(run.lab.store / "checkpoints" / run.spec.name, run.folder, cells, keys)
+    if run.spec.name in run.options.force:
+        kept.drop()
+    return kept
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #d86649c4
 def _keep(
@@ -224,8 +248,9 @@ def _attempt_often(
 ) -> Any:  # pipeline.execution.Outcome of the last attempt
     "Execute the notebook, again as often as asked."
     for attempt in range(run.spec.retries + 1):
-        _clear(run)
         outcome = _attempt(run, before)
+        while outcome.state == "declined":  # once more, without that checkpoint
+            outcome = _attempt(run, before)
         if outcome.state in ("done", "cancelled") or attempt == run.spec.retries:
             break
         if run.options.cancel.wait(run.spec.retry_wait_s * 2**attempt):
@@ -238,6 +263,9 @@ def _attempt(
     before: "Before",  # what there was
 ) -> Any:  # pipeline.execution.Outcome
     "Execute the notebook once."
+    _clear(run)
+    if run.checkpoints:
+        run.checkpoints.find()
     own = run.spec.kernel == "own"
     forks, server = (None, "") if own else run.forks()  # first: both import at the same time
     import_papermill()
@@ -257,6 +285,7 @@ def _attempt(
         forks=forks,
         server=server,
         watch=before.watch,
+        checkpoints=run.checkpoints,
     )
     values = run.parameters | {"workspace": str(folder)}
     output = folder / "notebooks" / f"{name}.ipynb"
