@@ -36,7 +36,9 @@ Modules:
 - `mlops_lab.data.world_writer`: Write one message and note the evidence it shows.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
+- `mlops_lab.foundation.process_state`: Note what a process holds beside its variables: random numbers, settings, threads, open files.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
+- `mlops_lab.foundation.sameness`: Tell where two values differ, down to types, order, layout of names, and shared parts.
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
@@ -94,6 +96,9 @@ Modules:
 - `mlops_lab.pipeline.board_widget`: Show a board live in JupyterLab, with the details of a stage a click away.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.cell_comparison`: Name the cells in which two executed notebooks differ, in code or in text output.
+- `mlops_lab.pipeline.checkpoint`: Keep the variables of a running notebook, or go on with those of an earlier one.
+- `mlops_lab.pipeline.checkpoint_plan`: Read where a notebook wants its variables kept, and refuse what no rerun could continue from.
+- `mlops_lab.pipeline.checkpoint_store`: Find the checkpoint a stage may go on from, and keep new ones, whole or absent.
 - `mlops_lab.pipeline.circumstances`: Tell whether two processes would import the same modules in the same way.
 - `mlops_lab.pipeline.clean_plan`: Work out which files of the lab nobody needs any more.
 - `mlops_lab.pipeline.cleaning`: Remove what nobody needs, so that a kill at any moment leaves the lab right.
@@ -106,6 +111,7 @@ Modules:
 - `mlops_lab.pipeline.engine_door`: Let Papermill know our engine without loading it.
 - `mlops_lab.pipeline.execution`: Say how a notebook is to be executed and how it ended.
 - `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
+- `mlops_lab.pipeline.faithful`: Keep values so that they come back the same, or say which of them cannot and why.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
 - `mlops_lab.pipeline.file_names`: Name a file of a stage so that the name means the same on every machine.
@@ -121,6 +127,7 @@ Modules:
 - `mlops_lab.pipeline.loaded_code`: Tell whether what a process has loaded is still what is on disk.
 - `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
 - `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
+- `mlops_lab.pipeline.names`: Tell which names a piece of code makes, which it reads, and which of those would be lost.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
 - `mlops_lab.pipeline.outbox`: Offer a lab's results to others in the background, without secrets and local paths.
 - `mlops_lab.pipeline.packages`: Name the versions and the data files that code depends on.

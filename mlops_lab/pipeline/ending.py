@@ -27,6 +27,8 @@ class StageEnd:
     source: str = ""  # code of that cell
     traceback: str = ""  # traceback as text
     record: str = ""  # digest of its record
+    restored: int = 0  # code cells restored from a checkpoint, not run
+    checkpoint: str = ""  # what came of its checkpoints
     condition: str = ""  # stage.fact that was false, so that it never ran
     refused: bool = False  # whether the verdict of that stage was no
     notes: tuple[str, ...] = ()  # what people have to know, such as files it did not declare

@@ -21,6 +21,7 @@ from papermill.engines import NotebookExecutionManager
 
 from ..foundation.secrets import Secrets
 from .access import Watch
+from .checkpoint_store import Checkpoints
 from .fork_server import ForkServer
 from .watchdog import Limits, Watchdog
 
@@ -53,6 +54,7 @@ class Execution(Limits):
     forks: ForkServer | None = None  # where forks come from; a real kernel if empty
     server: str = ""  # which of its servers
     watch: Watch | None = None  # which of the files it opens are noted, and where
+    checkpoints: Checkpoints | None = None  # of the stage, if its notebook asks for any
 
 # %% ../../notebooks/50_pipeline/26_execution.ipynb #309c893e
 class Bookkeeping(NotebookExecutionManager):
@@ -82,7 +84,7 @@ class Bookkeeping(NotebookExecutionManager):
         self.cleanup_pbar()
         self.save()
 
-
+# %% ../../notebooks/50_pipeline/26_execution.ipynb #209e9d1c
 class Ended(Exception):
     "Leaves the kernel's context with the reason the notebook ended."
 

@@ -18,7 +18,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..foundation.errors import PipelineProblem
@@ -108,7 +108,9 @@ def _run_cells(
     _become_fresh(request)
     shell = CellShell.instance()
     shell.connect(lambda output: send_message(connection, {"output": output}))
-    for index, source in request["cells"]:
+    if not _answer(connection, shell.user_ns, request.get("first", ())):
+        return
+    for index, source, *asked in request["cells"]:
         send_message(connection, {"start": index})
         passed = shell.run_source(source)
         send_message(
@@ -116,6 +118,8 @@ def _run_cells(
         )
         if not passed:
             break
+        if not _answer(connection, shell.user_ns, asked[0] if asked else ()):
+            return
     widgets = resolved_secrets().scrub_value(_widget_state())
     told = {"finished": True, "widgets": widgets, "imported": _installed_since(before)}
     send_message(connection, told)
@@ -132,7 +136,23 @@ def _installed_since(
             found.append(name)
     return sorted(found)
 
+# %% ../../notebooks/50_pipeline/22_fork.ipynb #75043b16
+def _answer(
+    connection: socket.socket,  # to the runner
+    namespace: dict[str, Any],  # variables of the notebook
+    requests: Iterable[dict[str, Any]],  # about checkpoints
+) -> bool:  # whether the stage may go on
+    "Do what the runner asks about checkpoints."
+    for request in requests:
+        from mlops_lab.pipeline.checkpoint import answer
 
+        found = answer(namespace, request)
+        send_message(connection, {"asked": request, "answer": found})
+        if request["do"] == "restore" and not found["done"]:
+            return False
+    return True
+
+# %% ../../notebooks/50_pipeline/22_fork.ipynb #68885421
 def _widget_state() -> dict[str, Any]:  # as a notebook keeps it
     "Collect the state of widgets, if there are any."
     widgets = sys.modules.get("ipywidgets")

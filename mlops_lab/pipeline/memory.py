@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ class Memory:
         *,
         young_ns: int = _YOUNG_NS,  # age below which a file is not trusted
     ) -> None:
-        self._path, self._limit = path, time.time_ns() - young_ns
+        self._path, self._young_ns, self._limit = path, young_ns, time.time_ns() - young_ns
+        self._later: dict[str, Callable[[], tuple[Any, Iterable[Path]]]] = {}
         self._seen: dict[str, list[int] | None] = {}
         self._changed = False
         self._facts, self._digests = _read_memory(path)
@@ -89,11 +91,17 @@ class Memory:
         if known and all(self._look(path) == mark for path, mark in known["files"].items()):
             return known["value"]
         value, files = work_out()
+        if not self._keep(name, value, files):
+            self._later[name] = work_out
+        return value
+
+    def _keep(self, name: str, value: Any, files: Iterable[Path]) -> bool:
         marks = {str(path): _stamp(path) for path in files}
-        if all(mark is None or mark[3] < self._limit for mark in marks.values()):
+        is_old = all(mark is None or mark[3] < self._limit for mark in marks.values())
+        if is_old:
             self._facts[name] = {"value": value, "files": marks}
             self._changed = True
-        return value
+        return is_old
 
     def digest(
         self,
@@ -120,7 +128,12 @@ class Memory:
             self._note(mark, digest)
 
     def save(self) -> None:
-        "Keep the memory for the next run."
+        "Keep the memory for the next run; what was too young is worked out once more."
+        if self._later and time.time_ns() - self._limit > 2 * self._young_ns:
+            self._limit = time.time_ns() - self._young_ns
+            for name, work_out in self._later.items():
+                with suppress(Exception):  # a file may be broken or gone by now
+                    self._keep(name, *work_out())
         if self._changed and self._path:
             _write_memory(self._path, self._facts, self._digests)
 

@@ -74,6 +74,16 @@ def _check_names(
                 raise PipelineProblem(found, close_matches(name, known))
 
 
+def _check_checkpoints(
+    notebook: StageNotebook,  # as read
+) -> None:
+    "Refuse checkpoints that no rerun could go on from."
+    if any("checkpoint" in cell for cell in notebook.cells):
+        from mlops_lab.pipeline.checkpoint_plan import plan_checkpoints
+
+        plan_checkpoints(notebook)
+
+
 def prepare_run(
     pipeline: Pipeline,  # whose stages
     options: RunOptions,  # with parameters, probes and promises
@@ -85,6 +95,7 @@ def prepare_run(
     parameters = spread_parameters(pipeline, options.parameters, notebooks=notebooks)
     for spec in pipeline.stages:
         _check_names(spec, options)
+        _check_checkpoints(notebooks[spec.name])
     closures = {name: find_closure(one, memory) for name, one in notebooks.items()}
     return Prepared(notebooks, parameters, closures)
 

@@ -31,6 +31,7 @@ from .record import StageRecord, read_record
 from .store import Result, Store
 
 if TYPE_CHECKING:
+    from mlops_lab.pipeline.checkpoint_store import Checkpoints
     from mlops_lab.pipeline.fork_server import ForkServer
     from mlops_lab.pipeline.undeclared import Before
 
@@ -76,6 +77,7 @@ class StageRun:
     options: RunOptions  # of the run
     forks: Callable[[], "tuple[ForkServer | None, str]"] = lambda: (None, "")  # warm processes
     memory: Memory = field(default_factory=Memory)  # of digests
+    checkpoints: "Checkpoints | None" = None  # if its notebook asks for any
 
     @property
     def store(self) -> Store:
@@ -171,8 +173,10 @@ def make_stage(
 
     name, folder, key, why = run.spec.name, run.folder, needed.key, needed.why
     run.tell(Progress(name, "running", cells=len(run.notebook.cells), reason=why))
+    run = replace(run, checkpoints=_open_checkpoints(run, needed.parts))
     outcome = _attempt_often(run, before := look_before(run.spec, folder))
     found = {"cell": outcome.cell, "source": outcome.source, "traceback": outcome.traceback}
+    found |= run.checkpoints.told() if run.checkpoints else {}
     end = StageEnd(name, outcome.state, outcome.seconds, key, outcome.error or why, **found)
     end = replace(end, notes=needed.notes)
     asked = {"parameters": run.parameters, "closure": run.closure, "memory": run.memory}
@@ -189,6 +193,24 @@ def make_stage(
     if trouble:
         return replace(end, state="failed", reason=trouble)
     return replace(end, record=record.digest, notes=(*end.notes, *used.notes()))
+
+# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #87e1829c
+def _open_checkpoints(
+    run: StageRun,  # about to execute
+    parts: dict[str, Any],  # parts of its key
+) -> "Checkpoints | None":  # if its notebook asks for any
+    "Open the checkpoints of a stage; a forced stage starts anew."
+    from mlops_lab.pipeline.checkpoint_plan import checkpoint_keys, plan_checkpoints
+    from mlops_lab.pipeline.checkpoint_store import Checkpoints
+
+    cells = plan_checkpoints(run.notebook)
+    if not cells:
+        return None
+    keys = checkpoint_keys(run.notebook, cells, parts=parts)
+    kept = Checkpoints(run.lab.store / "checkpoints" / run.spec.name, run.folder, cells, keys)
+    if run.spec.name in run.options.force:
+        kept.drop()
+    return kept
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #d86649c4
 def _keep(
@@ -207,6 +229,8 @@ def _keep(
         return f"its result could not be kept: {error}"
     if run.options.shared:
         run.options.shared.offer(kept)
+    if run.checkpoints:
+        run.checkpoints.drop()
     return ""
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #b1f976b4
@@ -224,48 +248,53 @@ def _attempt_often(
 ) -> Any:  # pipeline.execution.Outcome of the last attempt
     "Execute the notebook, again as often as asked."
     for attempt in range(run.spec.retries + 1):
-        _clear(run)
         outcome = _attempt(run, before)
+        while outcome.state == "declined":  # once more, without that checkpoint
+            outcome = _attempt(run, before)
         if outcome.state in ("done", "cancelled") or attempt == run.spec.retries:
             break
         if run.options.cancel.wait(run.spec.retry_wait_s * 2**attempt):
             break
     return outcome
 
-# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #6bf76384
+# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #43a098c2
+_LIMITS = ("timeout_s", "cell_timeout_s", "memory_mb")
+
+
 def _attempt(
     run: StageRun,  # what to do
     before: "Before",  # what there was
 ) -> Any:  # pipeline.execution.Outcome
     "Execute the notebook once."
+    _clear(run)
+    if run.checkpoints:
+        run.checkpoints.find()
     own = run.spec.kernel == "own"
     forks, server = (None, "") if own else run.forks()  # first: both import at the same time
     import_papermill()
     from mlops_lab.pipeline.engine import execute_stage
     from mlops_lab.pipeline.execution import Execution
 
-    name, folder = run.spec.name, run.folder
+    name, folder, spec = run.spec.name, run.folder, run.spec
     (folder / "logs").mkdir(exist_ok=True)
     execution = Execution(
         folder=folder,
-        timeout_s=run.spec.timeout_s,
-        cell_timeout_s=run.spec.cell_timeout_s,
-        memory_mb=run.spec.memory_mb,
+        **{key: getattr(spec, key) for key in _LIMITS},
         cancel=run.options.cancel,
         on_cell=lambda cell, cells: run.tell(Progress(name, "running", cell, cells)),
         log=folder / "logs" / f"{name}.log",
         forks=forks,
         server=server,
         watch=before.watch,
+        checkpoints=run.checkpoints,
     )
-    values = run.parameters | {"workspace": str(folder)}
-    output = folder / "notebooks" / f"{name}.ipynb"
-    return execute_stage(run.spec.notebook, output, parameters=values, execution=execution)
+    asked = {"parameters": run.parameters | {"workspace": str(folder)}, "execution": execution}
+    return execute_stage(spec.notebook, folder / "notebooks" / f"{name}.ipynb", **asked)
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #d42589b9
 def finish_stage(
     run: StageRun,  # what to do
 ) -> StageEnd:  # how it ended
     "Restore a stage from the store, or run it."
-    found = restore_stage(run)
-    return found if isinstance(found, StageEnd) else make_stage(run, found)
+    end = restore_stage(run)
+    return make_stage(run, end) if isinstance(end, Needed) else end
