@@ -24,8 +24,23 @@ import click
 from .. import __version__
 from ..foundation.errors import LabError
 
-# %% ../../notebooks/95_command_line/08_commands.ipynb #2d558894
-_FILE = click.Path(exists=True, dir_okay=False)
+# %% ../../notebooks/95_command_line/08_commands.ipynb #a2d9c469
+class _DataName(click.Path):
+    "A file, or the name of a public data set."
+
+    def convert(
+        self,
+        value: str,  # as typed
+        param: click.Parameter | None,  # it was typed for
+        ctx: click.Context | None,  # of the command
+    ) -> str:  # a name, or a path that exists
+        "Let names of the catalogue pass, and check that other words are files."
+        from mlops_lab.data.catalogue import list_data_sets
+
+        return value if value in list_data_sets() else super().convert(value, param, ctx)
+
+
+_FILE = _DataName(exists=True, dir_okay=False)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
 
 
@@ -96,7 +111,7 @@ _WHAT = (
     click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter."),
 )
 _HOW = (
-    click.option("--data", type=_FILE, help="Your own CSV, TSV, JSON lines or Parquet file."),
+    click.option("--data", type=_FILE, help="Your own table, or a name of mlops-lab data list."),
     click.option("--text", help="Its column of texts."),
     click.option("--label", help="Its column of labels."),
     click.option(
