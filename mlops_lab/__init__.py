@@ -14,16 +14,22 @@ Modules:
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.catalogue`: Describe public data sets as data: files, checksums, licence, labels and the tasks they allow.
+- `mlops_lab.data.changes`: Change a stream of rows from a known moment on, and keep the truth about it.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
 - `mlops_lab.data.data_home`: Keep verified copies of public data sets in one folder that all projects share.
 - `mlops_lab.data.download`: Bring one file from an address to a place, whole and verified or not at all.
+- `mlops_lab.data.drifts`: Make the drifts that production brings: other labels, other texts, other words, other meanings.
+- `mlops_lab.data.faults`: Plant the faults of careless upstream systems, with the truth about where they are.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
 - `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
+- `mlops_lab.data.personal`: Find and mask what names a person in a text: e-mail addresses and handles.
 - `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
 - `mlops_lab.data.published`: Read a public data set in the form it was published in, and give it the columns of the lab.
+- `mlops_lab.data.rules`: Judge rows and batches by the terms of a contract, one named rule at a time.
 - `mlops_lab.data.segregation`: Split rows into train, dev, test and holdout so that nothing leaks.
 - `mlops_lab.data.sources`: Load rows of the world, of a public data set or of the user's own file through one door.
 - `mlops_lab.data.tables`: Read a table of the user, whatever its format, and give it the columns of the lab.
+- `mlops_lab.data.terms`: Write down what rows of a data set must be like, infer it from a good batch, keep it as a file.
 - `mlops_lab.data.views`: Draw what the findings say, in figures people want to look at.
 - `mlops_lab.data.world`: Make any number of course-feedback messages whose truth is known.
 - `mlops_lab.data.world_draws`: Draw random numbers that depend only on seed, row and position.

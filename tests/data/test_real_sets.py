@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 
 from mlops_lab.data.catalogue import find_data_set
-from mlops_lab.data.contract import check_frame, contract_for, divide_frame
+from mlops_lab.data.contract import check_frame, divide_frame
 from mlops_lab.data.data_home import FetchRules, fetch_data_set
 from mlops_lab.data.preparation import prepare_frame
 from mlops_lab.data.segregation import leakage_report, split_frame
 from mlops_lab.data.sources import load_source, load_split
+from mlops_lab.data.terms import contract_for
 from mlops_lab.foundation.errors import DataProblem
 
 pytestmark = pytest.mark.real_data
