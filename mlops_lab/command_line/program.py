@@ -10,10 +10,11 @@ __all__ = []
 
 # %% ../../notebooks/95_command_line/12_program.ipynb #9af6750c
 from .commands import main
+from .data_commands import data
 from .history_commands import diff, reproduce, runs, show, status
 
 # %% ../../notebooks/95_command_line/12_program.ipynb #16b2d5ad
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (runs, status, show, diff, reproduce)
+_JOINED = (runs, status, show, diff, reproduce, data)

@@ -120,7 +120,7 @@ def find_facts(
     if frame["at"].notna().any():
         weeks = weekly_messages(frame)["messages"]
         facts["busiest_week_factor"] = round(float(weeks.max() / weeks[weeks > 0].median()), 2)
-    if frame["topic"].ne("").any():
+    if frame["topic"].fillna("").ne("").any():
         topic, label = lift.stack().idxmax()
         facts["strongest_topic"] = topic
         facts["strongest_label"] = label
