@@ -13,6 +13,10 @@ Modules:
 - `mlops_lab.command_line.mirroring`: Hand a finished run to MLflow in the background, so that nobody waits for it.
 - `mlops_lab.command_line.program`: Gather every command of the lab under the name `mlops-lab`.
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
+- `mlops_lab.command_line.repeated_run`: Run a pipeline again and again in one process, and say in a line how each run ended.
+- `mlops_lab.command_line.request`: Turn what was typed after `mlops-lab run` into a checked order.
+- `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
+- `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.adapters`: Turn nested JSON, web pages and plain text into raw rows.
 - `mlops_lab.data.catalogue`: Describe public data sets as data: files, checksums, licence, labels and the tasks they allow.
@@ -49,7 +53,9 @@ Modules:
 - `mlops_lab.data.world_writer`: Write one message and note the evidence it shows.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
+- `mlops_lab.foundation.process_state`: Note what a process holds beside its variables: random numbers, settings, threads, open files.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
+- `mlops_lab.foundation.sameness`: Tell where two values differ, down to types, order, layout of names, and shared parts.
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
@@ -71,30 +77,49 @@ Modules:
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.
 - `mlops_lab.monitoring.spread`: Measure how much a mean varies when texts of one author resemble each other.
 - `mlops_lab.monitoring.views`: Draw each drift signal against its threshold.
+- `mlops_lab.pipeline.access`: Note which files a process opens, while it opens them.
 - `mlops_lab.pipeline.board`: Hold the state of a run as it happens, and draw it as a graph of stages.
 - `mlops_lab.pipeline.board_widget`: Show a board live in JupyterLab, with the details of a stage a click away.
 - `mlops_lab.pipeline.cache_key`: Name everything a stage's result depends on, and say what changed.
 - `mlops_lab.pipeline.cell_comparison`: Name the cells in which two executed notebooks differ, in code or in text output.
+- `mlops_lab.pipeline.checkpoint`: Keep the variables of a running notebook, or go on with those of an earlier one.
+- `mlops_lab.pipeline.checkpoint_plan`: Read where a notebook wants its variables kept, and refuse what no rerun could continue from.
+- `mlops_lab.pipeline.checkpoint_store`: Find the checkpoint a stage may go on from, and keep new ones, whole or absent.
+- `mlops_lab.pipeline.circumstances`: Tell whether two processes would import the same modules in the same way.
+- `mlops_lab.pipeline.clean_plan`: Work out which files of the lab nobody needs any more.
+- `mlops_lab.pipeline.cleaning`: Remove what nobody needs, so that a kill at any moment leaves the lab right.
 - `mlops_lab.pipeline.close_up`: Show everything that is known about one run, or about one stage of it.
 - `mlops_lab.pipeline.closure`: Find the code and the packages that a piece of code really uses.
 - `mlops_lab.pipeline.comparison`: Compare two runs stage by stage: code, parameters, outputs, metrics and digests.
+- `mlops_lab.pipeline.condition`: Let a stage run only if an earlier stage decided so.
+- `mlops_lab.pipeline.ending`: Say how stages and runs ended, in the few words that all parts of the lab use.
 - `mlops_lab.pipeline.engine`: Execute one notebook through Papermill and tell truthfully how it ended.
 - `mlops_lab.pipeline.engine_door`: Let Papermill know our engine without loading it.
 - `mlops_lab.pipeline.execution`: Say how a notebook is to be executed and how it ended.
 - `mlops_lab.pipeline.explanation`: Say whether a stage would run again, and which change would make it.
+- `mlops_lab.pipeline.faithful`: Keep values so that they come back the same, or say which of them cannot and why.
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
+- `mlops_lab.pipeline.file_names`: Name a file of a stage so that the name means the same on every machine.
 - `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
+- `mlops_lab.pipeline.fork_danger`: Tell whether a process may be forked.
 - `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
 - `mlops_lab.pipeline.fork_server`: Give each stage a process of its own that has its imports already made.
 - `mlops_lab.pipeline.history`: Tell what the ledger says about runs.
 - `mlops_lab.pipeline.judgement`: Judge what a stage left in the folder of its run.
 - `mlops_lab.pipeline.kernel_run`: Run the cells of a notebook in a real kernel.
+- `mlops_lab.pipeline.lean_import`: Import Papermill without the packages that local notebooks never need.
+- `mlops_lab.pipeline.lent_forks`: Use warm processes that belong to someone else, for one run.
+- `mlops_lab.pipeline.loaded_code`: Tell whether what a process has loaded is still what is on disk.
 - `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
 - `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
+- `mlops_lab.pipeline.names`: Tell which names a piece of code makes, which it reads, and which of those would be lost.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
+- `mlops_lab.pipeline.outbox`: Offer a lab's results to others in the background, without secrets and local paths.
 - `mlops_lab.pipeline.packages`: Name the versions and the data files that code depends on.
+- `mlops_lab.pipeline.parameters`: Check the values a notebook is given, before a kernel starts.
 - `mlops_lab.pipeline.plan`: Read a pipeline definition, or point at the line that is wrong.
+- `mlops_lab.pipeline.preparation`: Read every notebook of a pipeline, and refuse what can be refused before anything starts.
 - `mlops_lab.pipeline.profile`: Give a pipeline other parameter values by one name.
 - `mlops_lab.pipeline.receipt`: Say on paper whether a run could be repeated, and where it first could not.
 - `mlops_lab.pipeline.record`: Say what one stage did, in a form that programs and people read.
@@ -102,13 +127,19 @@ Modules:
 - `mlops_lab.pipeline.reproduction`: Run a finished run again with an empty store and say whether it gives the same.
 - `mlops_lab.pipeline.run_lock`: Let the runs of one pipeline in one workspace take turns.
 - `mlops_lab.pipeline.runner`: Run all stages of a pipeline in order, in parallel where they may, into the ledger.
+- `mlops_lab.pipeline.schedule`: Tell when it is time for the next run, without drift.
 - `mlops_lab.pipeline.selection`: Choose which stages of a run take part, and how.
+- `mlops_lab.pipeline.sharing`: Take results that others made, and offer one's own.
+- `mlops_lab.pipeline.shelf`: Put files where others find them, under an address.
 - `mlops_lab.pipeline.shell`: Run the cells of a notebook in this process and tell every output.
 - `mlops_lab.pipeline.source`: Tell which commit of a project is being run.
 - `mlops_lab.pipeline.stage`: Give a stage notebook its inputs, its outputs and its record.
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
+- `mlops_lab.pipeline.undeclared`: Compare the files a stage really used with those it declares.
 - `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
+- `mlops_lab.pipeline.warm_keeper`: Keep warm processes from run to run, for as long as they are what a fresh one would be.
+- `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.
@@ -137,7 +168,8 @@ Modules:
 - `mlops_lab.tracking.mirror`: Repeat the decision log as MLflow model versions and aliases.
 - `mlops_lab.tracking.registry`: Register models, and move the championship with who, in which role and why.
 - `mlops_lab.tracking.run_mirror`: Show a finished pipeline run in MLflow: one parent run, and a child for each stage that ran.
-- `mlops_lab.tracking.runs`: Record a training run in MLflow with everything MLflow does not note by itself."""
+- `mlops_lab.tracking.runs`: Record a training run in MLflow with everything MLflow does not note by itself.
+- `mlops_lab.tracking.withdrawal`: Know which models were taken back, and who may let one return."""
 
 # AUTOGENERATED! DO NOT EDIT! File to edit: ../notebooks/index.ipynb.
 

@@ -10,6 +10,7 @@ from mlops_lab.data.world import world_frame
 from mlops_lab.foundation.workspace import Workspace
 from mlops_lab.tracking.decisions import Decisions
 
+REASON = "the gate refused the first model; there is no champion to deploy"
 OWN = {"text": "message", "label": "feeling"}
 
 
@@ -50,7 +51,8 @@ def by_stage(answer, key="state"):
 @pytest.mark.slow
 def test_a_refused_first_model_is_told_by_its_reason(clone, refused):
     told = json.loads(refused.stdout)
-    assert refused.returncode == 1 and refused.stderr == ""
+    assert (refused.returncode, told["exit"], told["state"]) == (3, 3, "refused")
+    assert refused.stderr == "" and not told["passed"]
     assert told["champion"] is None and "refused: macro-F1" in told["refusals"]["gate"]
     assert "not champion: macro-F1" in told["refusals"]["register"]
     kinds = [entry.kind for entry in Decisions(Workspace(clone / ".lab")).log.read()]
@@ -58,19 +60,32 @@ def test_a_refused_first_model_is_told_by_its_reason(clone, refused):
 
 
 @pytest.mark.slow
-def test_without_a_champion_only_what_needs_one_fails(refused):
+def test_without_a_champion_what_needs_one_never_runs(refused):
     states = by_stage(refused)
-    assert {name for name, state in states.items() if state == "failed"} <= {"deploy", "score"}
-    assert states["gate"] == states["register"] == "done" and states["deploy"] == "failed"
-    reasons = by_stage(refused, "reason")
-    assert reasons["deploy"].startswith("ModelProblem: there is no champion to serve")
-    assert "gate/verdict.json" in reasons["deploy"]
+    left_out = {name for name, state in states.items() if state == "never run"}
+    assert left_out == {"deploy", "score", "monitor"}
+    assert {state for name, state in states.items() if name not in left_out} == {"done"}
+    for name in left_out:
+        assert by_stage(refused, "reason")[name] == REASON
+        assert by_stage(refused, "condition")[name] == "register.has_champion"
+
+
+@pytest.mark.slow
+def test_the_lab_tells_the_refusal_wherever_it_is_asked(clone, refused):
+    run = json.loads(refused.stdout)["run"]
+    assert f"{run} refused" in " ".join(readme.call(clone, "runs").stdout.split())
+    status = readme.call(clone, "status").stdout
+    assert "refused" in status and REASON in status
+    shown = readme.call(clone, "show", "latest", "deploy").stdout
+    assert "never run" in shown and REASON in shown
+    told = readme.call(clone, "explain", "score", minimum_macro_f1="0.99").stdout
+    assert "register.has_champion" in told or REASON in told
 
 
 @pytest.mark.slow
 def test_the_report_of_a_refused_model_says_so(refused):
     report = Path(json.loads(refused.stdout)["report"]).read_text()
-    assert "refused" in report and "there is no champion to serve" in report
+    assert "What was refused" in report and REASON in report and "What went wrong" not in report
 
 
 @pytest.mark.slow

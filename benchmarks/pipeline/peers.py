@@ -154,6 +154,7 @@ class Runner:
     peer: str = ""  # environment it needs; empty: ours
     keeps: bool = True  # whether it knows what is up to date
     environment: dict[str, str] = field(default_factory=dict)
+    repeats: bool = False  # whether it measures a repeated run itself, and prints what it took
 
     @property
     def programs(self) -> Path:
@@ -186,6 +187,13 @@ RUNNERS = (
     Runner("plain script", ("PY", "script.py", "work"), write_script, keeps=False),
     Runner("mlops-lab", _RUN, write_stages),
     Runner("mlops-lab, one stage at a time", (*_RUN, "--jobs", "1"), write_stages),
+    Runner(
+        "mlops-lab, repeated, warm server alive",
+        ("PY", str(_HERE / "warm.py"), "."),
+        write_stages,
+        keeps=False,
+        repeats=True,
+    ),
     Runner("papermill, one process", ("PY", "run.py"), _define_process, keeps=False),
     Runner("papermill, one command each", ("sh", "run.sh"), _define_chain, keeps=False),
     Runner("ploomber", ("BIN/ploomber", "build"), _define_ploomber, peer="ploomber"),

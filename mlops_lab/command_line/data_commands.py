@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from .commands import _AS_JSON, _guard, _tell, _with_options, main
+from .terminal import answer, guard, main, with_json, with_options
 
 # %% ../../notebooks/95_command_line/11_data_commands.ipynb #05e0f316
 _SOURCE = (
@@ -58,10 +58,10 @@ def _store() -> Any:
 
     return RawStore(find_raw_store(open_workspace(read_settings())))
 
-# %% ../../notebooks/95_command_line/11_data_commands.ipynb #c340acb7
+# %% ../../notebooks/95_command_line/11_data_commands.ipynb #b0e0415c
 @data.command("list")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def _list(as_json: bool) -> None:
     "List public data sets, and what is stored here."
     from mlops_lab.data.catalogue import find_data_set, list_data_sets
@@ -72,15 +72,15 @@ def _list(as_json: bool) -> None:
         places = [[home / one.name / file.name for file in form.files] for form in one.forms]
         here = any(all(place.is_file() for place in form) for form in places)
         known = {"name": one.name, "title": one.title, "rows": sum(one.rows.values())}
-        lines.append(known | {"tasks": list(one.tasks), "here": here, "licence": one.licence})
+        known |= {"tasks": list(one.tasks), "here": here, "licence": one.licence}
+        lines.append(known | {"where": "here" if here else f"{one.size_mb:.1f} MB"})
     stored = [{"name": name, "rows": store.head(name).rows} for name in store.names()]
-    if as_json:
-        return _tell({"public": lines, "stored": stored}, as_json=True)
-    for one in lines:
-        mark = "here" if one["here"] else f"{find_data_set(one['name']).size_mb:.1f} MB"
-        _tell(f"{one['name']:<18} {one['rows']:>7,} rows  {mark:>8}  {one['title']}")
-    for one in stored:
-        _tell(f"{one['name']:<18} {one['rows']:>7,} rows    stored  versions: data versions")
+    shown = [
+        f"{one['name']:<18} {one['rows']:>7,} rows {one['where']:>9}  {one['title']}"
+        for one in lines
+    ]
+    shown += [f"{one['name']:<18} {one['rows']:>7,} rows    stored" for one in stored]
+    answer({"public": lines, "stored": stored}, shown, as_json=as_json)
 
 # %% ../../notebooks/95_command_line/11_data_commands.ipynb #defe4f9a
 def _show_progress(
@@ -99,8 +99,8 @@ def _show_progress(
 @data.command("get")
 @click.argument("name")
 @click.option("--offline", is_flag=True, help="Only look; never ask the network.")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def _get(name: str, offline: bool, as_json: bool) -> None:
     "Bring the public data set NAME into the data home, verified."
     from mlops_lab.data.data_home import FetchRules, fetch_data_set
@@ -114,35 +114,45 @@ def _get(name: str, offline: bool, as_json: bool) -> None:
     )
     folder, form = fetch_data_set(name, read_settings().data_home, rules=rules)
     files = [str(folder / file.name) for file in form.files]
-    _tell({"folder": str(folder), "files": files} if as_json else "\n".join(files), as_json)
+    answer({"folder": str(folder), "files": files}, files, as_json=as_json)
 
-# %% ../../notebooks/95_command_line/11_data_commands.ipynb #779249a0
+# %% ../../notebooks/95_command_line/11_data_commands.ipynb #9dc41e00
 @data.command("describe")
-@_with_options(*_SOURCE)
-@_AS_JSON
-@_guard
+@with_options(*_SOURCE)
+@with_json
+@guard
 def _describe(source: str, as_json: bool, **options: Any) -> None:
     "Say what is in SOURCE: rows, labels, lengths, languages."
     from mlops_lab.data.findings import find_facts
 
     frame, facts = _load(source, options)
-    told = {"source": facts, "findings": find_facts(frame)}
-    if as_json:
-        return _tell(told, as_json=True)
+    found = find_facts(frame)
     counts = ", ".join(f"{label} {n:,}" for label, n in frame["label"].value_counts().items())
-    _tell(f"{len(frame):,} of {facts['rows_found']:,} rows of {facts['kind']}; labels: {counts}")
-    for defect in facts.get("defects", []):
-        _tell(f"defect: {defect}")
-    for name, value in told["findings"].items():
-        _tell(f"{name:<20} {value}")
+    lines = [f"{len(frame):,} of {facts['rows_found']:,} rows of {facts['kind']}; labels: {counts}"]
+    lines += [f"defect: {defect}" for defect in facts.get("defects", [])]
+    lines += [f"{name:<20} {value}" for name, value in found.items()]
+    answer({"source": facts, "findings": found}, lines, as_json=as_json)
 
-# %% ../../notebooks/95_command_line/11_data_commands.ipynb #f3a23d69
+# %% ../../notebooks/95_command_line/11_data_commands.ipynb #c76b5683
+def _report_lines(
+    report: Any,  # of a contract
+) -> list[str]:  # failing rules, and a sum
+    "Spell what a contract found."
+    lines = []
+    for rule in report.rules:
+        if rule.failing:
+            samples = f" (such as {', '.join(rule.sample_ids[:3])})" if rule.sample_ids else ""
+            found = f"{rule.severity:<8} {rule.failing:>7,}"
+            lines.append(f"{found}  {rule.name}: {rule.meaning}{samples}")
+    return [*lines, f"{report.kept:,} of {report.rows:,} rows keep the contract"]
+
+
 @data.command("check", epilog="Exit 0: the contract is kept; 1: it is not.")
-@_with_options(*_SOURCE)
+@with_options(*_SOURCE)
 @click.option("--contract", type=click.Path(dir_okay=False), help="A contract as a YAML file.")
 @click.option("--infer", is_flag=True, help="Write that file from these rows first.")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def _check(source: str, contract: str | None, infer: bool, as_json: bool, **options: Any) -> None:
     "Check SOURCE against a contract, rule by rule."
     from mlops_lab.data.contract import check_frame
@@ -153,54 +163,45 @@ def _check(source: str, contract: str | None, infer: bool, as_json: bool, **opti
         write_contract(Path(contract or "contract.yaml"), infer_contract(frame))
     terms = read_contract(Path(contract)) if contract else contract_for(frame)
     report = check_frame(frame, terms)
-    if as_json:
-        _tell(report.as_dict(), as_json=True)
-    else:
-        for rule in report.rules:
-            if rule.failing:
-                samples = f" (such as {', '.join(rule.sample_ids[:3])})" if rule.sample_ids else ""
-                _tell(
-                    f"{rule.severity:<8} {rule.failing:>7,}  {rule.name}: {rule.meaning}{samples}"
-                )
-        _tell(f"{report.kept:,} of {report.rows:,} rows keep the contract")
+    answer(report.as_dict(), _report_lines(report), as_json=as_json)
     sys.exit(0 if report.passed else 1)
 
 # %% ../../notebooks/95_command_line/11_data_commands.ipynb #3a76b131
 @data.command("add")
 @click.argument("name")
-@_with_options(*_SOURCE)
-@_AS_JSON
-@_guard
+@with_options(*_SOURCE)
+@with_json
+@guard
 def _add(name: str, source: str, as_json: bool, **options: Any) -> None:
     "Store the rows of SOURCE as the latest version of NAME."
     frame, facts = _load(source, options)
     kept = {key: facts[key] for key in ("kind", "digest", "task")}
     version = _store().replace(name, frame, facts=kept)
-    facts = {"name": name, "version": version.digest, "rows": version.rows}
-    _tell(facts if as_json else f"{name} {version.short}  {version.rows:,} rows", as_json)
+    told = {"name": name, "version": version.digest, "rows": version.rows}
+    answer(told, [f"{name} {version.short}  {version.rows:,} rows"], as_json=as_json)
 
 
 @data.command("versions")
 @click.argument("name")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def _versions(name: str, as_json: bool) -> None:
     "List the stored versions of NAME, the latest first."
     from mlops_lab.data.raw_store import list_versions
 
     found = list_versions(_store(), name)
-    if as_json:
-        return _tell([vars(one) | {"rows": one.rows} for one in found], as_json=True)
-    for one in found:
-        _tell(f"{one.short}  {one.at}  {one.rows:>8,} rows  {one.facts.get('kind', '')}")
+    shown = (
+        f"{one.short}  {one.at}  {one.rows:>8,} rows  {one.facts.get('kind')}" for one in found
+    )
+    answer([vars(one) | {"rows": one.rows} for one in found], shown, as_json=as_json)
 
 # %% ../../notebooks/95_command_line/11_data_commands.ipynb #3f5bfc65
 @data.command("diff", epilog="Exit 0: the same rows; 1: not.")
 @click.argument("name")
 @click.argument("old", metavar="VERSION")
 @click.argument("new", default="latest", metavar="[VERSION]")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def _diff(name: str, old: str, new: str, as_json: bool) -> None:
     "Compare two stored versions of NAME, row by row."
     from mlops_lab.data.raw_store import diff_versions, find_version
@@ -209,12 +210,10 @@ def _diff(name: str, old: str, new: str, as_json: bool) -> None:
     before, after = (find_version(store, name, version=one) for one in (old, new))
     told = diff_versions(store, old=before, new=after)
     counts = {kind: told[kind] for kind in ("added", "removed", "changed")}
-    if as_json:
-        _tell(told, as_json=True)
-    else:
-        _tell(f"{told['rows'][0]:,} rows before, {told['rows'][1]:,} after")
-        for kind, count in counts.items():
-            _tell(f"{kind:<8} {count:>7,}  {', '.join(told['samples'][kind])}".rstrip())
+    lines = [f"{told['rows'][0]:,} rows before, {told['rows'][1]:,} after"]
+    for kind, count in counts.items():
+        lines.append(f"{kind:<8} {count:>7,}  {', '.join(told['samples'][kind])}".rstrip())
+    answer(told, lines, as_json=as_json)
     sys.exit(1 if any(counts.values()) or told["columns"] else 0)
 
 # %% ../../notebooks/95_command_line/11_data_commands.ipynb #9669b517
@@ -227,13 +226,13 @@ _WRITERS = {
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
 }
 
-# %% ../../notebooks/95_command_line/11_data_commands.ipynb #5b1191ef
+# %% ../../notebooks/95_command_line/11_data_commands.ipynb #e1d49dda
 @data.command("export")
-@_with_options(*_SOURCE)
+@with_options(*_SOURCE)
 @click.option("--version", default="", metavar="VERSION", help="Of a stored set, not a source.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="File to write.")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def _export(source: str, version: str, out: str, as_json: bool, **options: Any) -> None:
     "Write rows of SOURCE as CSV, TSV, JSON lines or Parquet."
     from mlops_lab.data.raw_store import find_version, read_version
@@ -250,7 +249,5 @@ def _export(source: str, version: str, out: str, as_json: bool, **options: Any) 
         frame, _ = _load(source, options)
     with written_whole(path) as draft:
         _WRITERS[path.suffix](frame, draft)
-    _tell(
-        {"file": str(path), "rows": len(frame)} if as_json else f"{path}: {len(frame):,} rows",
-        as_json,
-    )
+    told = {"file": str(path), "rows": len(frame)}
+    answer(told, [f"{path}: {len(frame):,} rows"], as_json=as_json)

@@ -14,13 +14,13 @@ from dataclasses import replace
 
 import click
 
-from .commands import _AS_JSON, _guard, _tell, main
+from .terminal import answer, guard, main, with_json
 
 # %% ../../notebooks/95_command_line/11_history_commands.ipynb #aaa34a53
 @main.command()
 @click.option("--limit", default=20, show_default=True, help="How many of the latest; 0: all.")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def runs(limit: int, as_json: bool) -> None:
     "List runs, the latest first."
     from mlops_lab.command_line.run_tables import list_runs, runs_table
@@ -29,14 +29,14 @@ def runs(limit: int, as_json: bool) -> None:
     from mlops_lab.pipeline.history import read_history
 
     found = read_history(open_workspace(read_settings()), limit or None)
-    _tell(list_runs(found) if as_json else "\n".join(runs_table(found)), as_json)
+    answer(list_runs(found), runs_table(found), as_json=as_json)
 
 # %% ../../notebooks/95_command_line/11_history_commands.ipynb #8c5b7f3f
 @main.command()
 @click.argument("name", default="latest", metavar="[RUN]")
 @click.option("--watch", is_flag=True, help="Go on showing it until it ends.")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def status(name: str, watch: bool, as_json: bool) -> None:
     "Say how the latest run, or RUN, stands, stage by stage."
     from mlops_lab.command_line.run_tables import follow_run, status_table
@@ -48,14 +48,14 @@ def status(name: str, watch: bool, as_json: bool) -> None:
     for run in follow_run(lab, name) if watch else [find_run(lab, name)]:
         if watch and not as_json and sys.stdout.isatty():
             click.clear()
-        _tell([vars(run)] if as_json else "\n".join(status_table(run)), as_json)
+        answer([vars(run)], status_table(run), as_json=as_json)
 
 # %% ../../notebooks/95_command_line/11_history_commands.ipynb #2af8822a
 @main.command()
 @click.argument("name", metavar="RUN")
 @click.argument("stage", default="", metavar="[STAGE]")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def show(name: str, stage: str, as_json: bool) -> None:
     "Show all that is known about RUN, or about one STAGE of it."
     from mlops_lab.foundation.settings import read_settings
@@ -67,14 +67,14 @@ def show(name: str, stage: str, as_json: bool) -> None:
     run = find_run(lab, name)
     told = describe_stage(lab, run, stage=stage) if stage else describe_run(lab, run)
     spell = stage_lines if stage else run_lines
-    _tell(told if as_json else "\n".join(spell(told)), as_json)
+    answer(told, spell(told), as_json=as_json)
 
 # %% ../../notebooks/95_command_line/11_history_commands.ipynb #cd355f32
 @main.command(epilog="Exit 0: the same results (done or from the store); 1: not.")
 @click.argument("old", metavar="RUN")
 @click.argument("new", default="latest", metavar="[RUN]")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def diff(old: str, new: str, as_json: bool) -> None:
     "Compare two runs: code, parameters, outputs, metrics, digests."
     from mlops_lab.foundation.settings import read_settings
@@ -83,16 +83,19 @@ def diff(old: str, new: str, as_json: bool) -> None:
     from mlops_lab.pipeline.history import find_run
 
     lab = open_workspace(read_settings())
-    found = compare_runs(*(lab.run(find_run(lab, name).run) for name in (old, new)))
-    _tell(found.as_dict() if as_json else "\n".join(found.lines()), as_json)
+    pair = [find_run(lab, name) for name in (old, new)]
+    for run in pair:
+        run.require_files()
+    found = compare_runs(*(lab.run(run.run) for run in pair))
+    answer(found.as_dict(), found.lines(), as_json=as_json)
     sys.exit(0 if found.equal else 1)
 
 # %% ../../notebooks/95_command_line/11_history_commands.ipynb #42494310
 @main.command(epilog="Exit 0: all stages came to the same; 1: the first difference is named.")
 @click.argument("name", default="latest", metavar="[RUN]")
 @click.option("--stage", default="", metavar="STAGE", help="Only this one, on its old inputs.")
-@_AS_JSON
-@_guard
+@with_json
+@guard
 def reproduce(name: str, stage: str, as_json: bool) -> None:
     "Run RUN again from nothing and compare, stage by stage."
     from mlops_lab.command_line.progress import LineProgress
@@ -100,9 +103,9 @@ def reproduce(name: str, stage: str, as_json: bool) -> None:
     from mlops_lab.foundation.settings import read_settings
     from mlops_lab.foundation.workspace import open_workspace
     from mlops_lab.pipeline.history import find_run
+    from mlops_lab.pipeline.options import RunOptions
     from mlops_lab.pipeline.receipt import receipt_lines
     from mlops_lab.pipeline.reproduction import reproduce_run
-    from mlops_lab.pipeline.stage_run import RunOptions
 
     settings = read_settings()
     lab = open_workspace(settings)
@@ -110,5 +113,5 @@ def reproduce(name: str, stage: str, as_json: bool) -> None:
     options = options if as_json else replace(options, observer=LineProgress(0))
     run = find_run(lab, name)
     told = reproduce_run(lab, run, project=settings.project, options=options, stage=stage)
-    _tell(told if as_json else "\n".join(receipt_lines(told)), as_json)
+    answer(told, receipt_lines(told), as_json=as_json)
     sys.exit(0 if told["reproduced"] else 1)

@@ -12,9 +12,10 @@ __all__ = []
 from .commands import main
 from .data_commands import data
 from .history_commands import diff, reproduce, runs, show, status
+from .upkeep_commands import clean
 
 # %% ../../notebooks/95_command_line/12_program.ipynb #16b2d5ad
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (runs, status, show, diff, reproduce, data)
+_JOINED = (runs, status, show, diff, reproduce, clean, data)

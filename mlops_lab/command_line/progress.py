@@ -12,7 +12,7 @@ __all__ = ['spell_end', 'LineProgress', 'BarProgress', 'make_progress']
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from ..pipeline.stage_run import Progress
+from ..pipeline.options import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

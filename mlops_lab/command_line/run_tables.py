@@ -23,7 +23,7 @@ def list_runs(
     runs: list[RunSummary],  # oldest first
 ) -> list[dict[str, Any]]:  # newest first, as JSON can hold it
     "Sum up each run."
-    kept = ("run", "pipeline", "state", "started_at", "seconds", "commit")
+    kept = ("run", "pipeline", "state", "started_at", "seconds", "commit", "removed")
     counted = []
     for run in reversed(runs):
         counts = {"done": run.count("done"), "cached": run.count("cached")}
@@ -42,7 +42,7 @@ def runs_table(
         started = one["started_at"][:16].replace("T", " ")
         lines.append(
             f"{one['run']:<25} {one['state']:<12} {started}  {one['seconds']:7.1f}"
-            f"  {counts:<6}  {one['commit']}".rstrip()
+            f"  {counts:<6}  {one['commit']}{'  files removed' if one['removed'] else ''}".rstrip()
         )
     return [*lines, "stages: run + from the store / all"]
 
@@ -60,7 +60,7 @@ def status_table(
     for stage, facts in run.stages.items():
         spent = facts.get("seconds") or 0.0
         said = f"cell {facts['cell']} of {facts['cells']}" if facts["state"] == "running" else ""
-        if facts["state"] not in _ENDED:
+        if facts["state"] not in _ENDED or facts.get("condition"):
             said = facts.get("reason", "").partition("\n")[0]
         lines.append(f"  {stage:<24} {facts['state']:<14} {spent:6.1f} s  {said}".rstrip())
     return lines

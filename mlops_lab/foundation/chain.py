@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import RecordProblem
-from .records import canonical_json, digest_json, read_json, write_json
+from .records import canonical_json, digest_bytes, read_json, write_json
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #7c7bd10e
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _make_entry(
         "data": data,
         "previous": last.digest if last else "",
     }
-    return Entry(**body, digest=digest_json(body))
+    return Entry(**body, digest=digest_bytes(canonical_json(body)))
 
 
 def _parse_line(
@@ -129,8 +129,8 @@ class ChainLog:
             return _write_entries(self.path, self._head, _chain_up(last, items))
 
     def read(self) -> list[Entry]:
-        "All whole lines, oldest first; a torn last line is left out."
-        return [entry for entry in map(_parse_line, _lines(self.path)) if entry]
+        "Checked lines, oldest first; a torn last line is left out."
+        return list(_forwards(self.path, _read_head(self._head)))
 
     def backwards(self) -> Iterator[Entry]:
         "Checked lines, newest first, read only as far as asked."
@@ -158,13 +158,7 @@ class ChainLog:
 
     def verify(self) -> int:
         "Check every line of the chain and count them."
-        head, last = _read_head(self._head), None  # first: it is never ahead of the log
-        for number, line in enumerate(_lines(self.path), start=1):
-            entry = _check_line(self.path, f"line {number}", line)
-            _check_link(self.path, entry, last)
-            last = entry
-        _check_head(self.path, head, last)
-        return last.number if last else 0
+        return sum(1 for _ in _forwards(self.path, _read_head(self._head)))
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #c29d3f3b
 @contextmanager
@@ -181,9 +175,7 @@ def _lines(
     path: Path,  # log file
 ) -> list[bytes]:  # its lines that end in a line feed
     "Read the finished lines of a log."
-    if not path.exists():
-        return []
-    return path.read_bytes().split(b"\n")[:-1]
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
 def _mend_tail(
@@ -195,6 +187,20 @@ def _mend_tail(
     _set_torn_line_aside(path)
     line = next(_lines_backwards(path), None)
     return _check_line(path, "the last line", line) if line else None
+
+# %% ../../notebooks/10_foundation/05_chain.ipynb #0529ca8c
+def _forwards(
+    path: Path,  # log file
+    head: dict,  # what its head remembered before
+) -> Iterator[Entry]:  # checked, oldest first
+    "Read a log from its beginning."
+    last = None
+    for number, line in enumerate(_lines(path), start=1):
+        entry = _check_line(path, f"line {number}", line)
+        _check_link(path, entry, last)
+        yield entry
+        last = entry
+    _check_head(path, head, last)
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #99644ed8
 def _lines_backwards(
@@ -261,14 +267,10 @@ def _check_head(
     last: Entry | None,  # the last entry of the log
 ) -> None:
     "Notice lines that were cut from the end."
-    number = last.number if last else 0
-    changed = head["number"] == number and last and head["digest"] != last.digest
-    if head["number"] > number or changed:
-        raise RecordProblem(
-            f"{path.name} ends at line {number}, but line {head['number']} had been written",
-            "a log that only grows",
-            f"{_MEND}; nothing was written",
-        )
+    number, digest = (last.number, last.digest) if last else (0, "")
+    if head["number"] > number or (head["number"] == number and head["digest"] != digest):
+        found = f"{path.name} ends at line {number}, but line {head['number']} had been written"
+        raise RecordProblem(found, "a log that only grows", f"{_MEND}; nothing was written")
 
 # %% ../../notebooks/10_foundation/05_chain.ipynb #426d8c98
 def _check_line(
@@ -277,14 +279,12 @@ def _check_line(
     line: bytes,  # the line
 ) -> Entry:  # the entry, if it is right
     "Check that a line is an entry and that nobody changed it."
-    entry = _parse_line(line)
-    body = {key: value for key, value in vars(entry).items() if key != "digest"} if entry else {}
-    if entry is None:
-        found = f"{where} of {path.name} is not an entry: {line[:60]!r}"
-    elif digest_json(body) != entry.digest:
+    entry, found = _parse_line(line), f"{where} of {path.name} is not an entry: {line[:60]!r}"
+    if entry is not None:
+        own = f'"digest":"{entry.digest}",'.encode(errors="replace")
+        if digest_bytes(line.replace(own, b"", 1)) == entry.digest:  # the rest is as it was
+            return entry
         found = f"{where} of {path.name} was changed: its digest does not match"
-    else:
-        return entry
     raise RecordProblem(found, "an unbroken chain", _MEND)
 
 

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from .errors import RecordProblem
 
@@ -100,7 +99,7 @@ def written_whole(
     "Let a file or folder appear at once, or not at all."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     try:
         yield draft
         for item in [*draft.rglob("*"), draft] if draft.is_dir() else [draft]:

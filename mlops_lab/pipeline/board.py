@@ -14,8 +14,8 @@ import html
 from dataclasses import asdict
 from typing import Any
 
+from .options import Progress
 from .plan import Pipeline
-from .stage_run import Progress
 
 # %% ../../notebooks/50_pipeline/43_board.ipynb #15e03d47
 _COLUMNS = 6  # columns before the drawing goes on below

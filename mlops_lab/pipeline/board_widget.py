@@ -15,7 +15,7 @@ from pathlib import Path
 import ipywidgets
 
 from .board import Board
-from .stage_run import Progress
+from .options import Progress
 
 # %% ../../notebooks/50_pipeline/44_board_widget.ipynb #cde46a47
 def stage_details(

@@ -9,8 +9,8 @@ stage declares. Nothing else: not time stamps, not outputs, not markdown, not wh
 # %% auto #0
 __all__ = ['key_parts', 'make_key', 'Change', 'find_changes']
 
-# %% ../../notebooks/50_pipeline/14_cache_key.ipynb #f6e98c8c
-import platform
+# %% ../../notebooks/50_pipeline/14_cache_key.ipynb #33b05eae
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,10 @@ def key_parts(
         "parameters": parameters,
         "inputs": {path: digest_place(folder / path, memory) for path in spec.inputs},
         "outside": {path: _digest_outside(path, memory) for path in spec.outside},
-        "outputs": {path: "declared" for path in spec.outputs},
+        "outputs": {path: "declared" for path in (*spec.outputs, *spec.decides)},
         "code": closure.definitions | data,
         "packages": versions,
-        "python": {"version": platform.python_version()},
+        "python": {"version": sys.version.split()[0]},
         "state": state,
     }
 

@@ -65,10 +65,13 @@ def run_lines(
     for stage, facts in told["stages"].items():
         headline = told["headlines"].get(stage, facts.get("reason", ""))
         lines += [f"  {stage:<24} {facts['state']:<14} {headline}".rstrip()]
+        lines += [f"    {note}" for note in facts.get("notes", ())]
     for one in told["receipts"]:
         word = "the same again" if one["reproduced"] else "something else"
         lines += [f"receipt   {one['at'][:19]}: {word}"]
     lines += [f"mlflow    {word}: {said}" for word, said in told["mlflow"].items()]
+    if told["removed"]:
+        return [*lines, f"removed   its files were removed {told['removed']}"]
     return [*lines, f"folder    {told['folder']}", f"again     {told['reproduce']}"]
 
 # %% ../../notebooks/50_pipeline/55_close_up.ipynb #e2b11239
@@ -90,6 +93,7 @@ def describe_stage(
     end = folder / "ends" / f"{stage}.json"
     return facts | {
         "run": run.run,
+        "removed": run.removed,
         "stage": stage,
         "trouble": read_json(end) if not record and end.exists() else None,
         "record": asdict(record) | {"digest": record.digest} if record else None,
@@ -108,6 +112,7 @@ def stage_lines(
     seconds = told.get("seconds") or 0.0
     lines = [f"{told['stage']} of run {told['run']}: {told['state']}, {seconds:.1f} s"]
     lines += [told["reason"]] if told.get("reason") else []
+    lines += [f"note: {note}" for note in told.get("notes", ())]
     record, trouble = told["record"], told["trouble"]
     if record:
         lines += ["", record["headline"]]
@@ -124,6 +129,8 @@ def stage_lines(
             lines += _section(part, values)
         elif part in ("notebook", "code"):
             lines += _section(part, {"definitions": len(values)})
+    if told["removed"]:
+        return [*lines, "", f"its files were removed {told['removed']}"]
     lines += ["", f"files in {told['folder']}", *(f"  {path}" for path in told["files"])]
     return [*lines, f"again: {told['reproduce']}"]
 

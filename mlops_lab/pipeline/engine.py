@@ -28,6 +28,7 @@ from papermill.execute import ERROR_MARKER_TAG, execute_notebook
 
 from ..foundation.errors import StageFailed
 from ..foundation.secrets import named_secrets, scrub_file
+from .checkpoint_store import Checkpoints, number_cells, spell_cell
 from mlops_lab.pipeline.execution import (
     Bookkeeping,
     Ended,
@@ -59,6 +60,8 @@ class LabEngine(Engine):
         manager = Bookkeeping(nb, place, progress_bar=progress_bar, autosave_cell_every=0)
         manager.secrets = named_secrets(cell.source for cell in nb.cells)
         manager.notebook_start()
+        if execution.checkpoints:
+            _fill_restored(execution.checkpoints, manager.nb)
         started, cause = time.perf_counter(), None
         try:
             cls.execute_managed_notebook(manager, kernel_name, execution=execution, **kwargs)
@@ -69,6 +72,8 @@ class LabEngine(Engine):
             cause = Ended(outcome)
         scrub_file(execution.log or Path(os.devnull), manager.secrets)
         _note_outcome(manager.nb, outcome)
+        if execution.checkpoints:
+            _note_checkpoints(execution.checkpoints, manager.nb)
         manager.notebook_complete()
         if outcome.state not in ("done", "failed"):
             found = f"{outcome.state}: {outcome.error}"
@@ -111,6 +116,41 @@ def _note_outcome(
     )
     cell.metadata = {"tags": [ERROR_MARKER_TAG], "papermill": {"status": "completed"}}
     notebook.cells.insert(0, cell)
+
+# %% ../../notebooks/50_pipeline/29_engine.ipynb #63c8e6ff
+def _fill_restored(
+    checkpoints: Checkpoints,  # of a stage
+    notebook: Any,  # about to be executed
+) -> None:
+    "Show what restored cells showed when they ran."
+    skipped, _ = checkpoints.steps(notebook)
+    numbers = number_cells(notebook)
+    for index in sorted(skipped):
+        kept = checkpoints.kept
+        shown, cell = kept.shown[numbers[index] - 1], notebook.cells[index]
+        cell.outputs = [nbformat.from_dict(output) for output in shown["outputs"]]
+        cell.execution_count = shown["execution_count"]
+        cell.metadata["papermill"] = nbformat.from_dict(shown["papermill"])
+        origin = shown["restored"] or {"run": kept.run, "saved_at": kept.saved_at}
+        cell.metadata["mlops_lab"] = {"restored": origin}
+        cell.metadata["tags"] = [*cell.metadata.get("tags", []), "restored"]
+
+# %% ../../notebooks/50_pipeline/29_engine.ipynb #bb98ac1b
+def _note_checkpoints(
+    checkpoints: Checkpoints,  # of a stage
+    notebook: Any,  # executed
+) -> None:
+    "Say on top of a notebook which of its cells were not run."
+    notebook.metadata["mlops_lab"]["checkpoints"] = list(checkpoints.lines)
+    restored = [c for c in notebook.cells if c.metadata.get("mlops_lab", {}).get("restored")]
+    if restored:
+        last = spell_cell(notebook, checkpoints.kept.cell.number)
+        cell = nbformat.v4.new_markdown_cell(
+            f"**Restored.** {len(restored)} cells up to code {last} were not run: they show what "
+            f"they showed in an earlier run (checkpoint of `{checkpoints.kept.run}`)."
+        )
+        cell.metadata = {"tags": ["restored"], "papermill": {"status": "completed"}}
+        notebook.cells.insert(0, cell)
 
 # %% ../../notebooks/50_pipeline/29_engine.ipynb #0a7281bc
 def execute_stage(

@@ -20,6 +20,8 @@ import nbformat
 from papermill.engines import NotebookExecutionManager
 
 from ..foundation.secrets import Secrets
+from .access import Watch
+from .checkpoint_store import Checkpoints
 from .fork_server import ForkServer
 from .watchdog import Limits, Watchdog
 
@@ -51,6 +53,8 @@ class Execution(Limits):
     log: Path | None = None  # file for what the kernel itself says
     forks: ForkServer | None = None  # where forks come from; a real kernel if empty
     server: str = ""  # which of its servers
+    watch: Watch | None = None  # which of the files it opens are noted, and where
+    checkpoints: Checkpoints | None = None  # of the stage, if its notebook asks for any
 
 # %% ../../notebooks/50_pipeline/26_execution.ipynb #309c893e
 class Bookkeeping(NotebookExecutionManager):
@@ -80,7 +84,7 @@ class Bookkeeping(NotebookExecutionManager):
         self.cleanup_pbar()
         self.save()
 
-
+# %% ../../notebooks/50_pipeline/26_execution.ipynb #209e9d1c
 class Ended(Exception):
     "Leaves the kernel's context with the reason the notebook ended."
 

@@ -18,11 +18,14 @@ from ..foundation.settings import Settings
 from ..foundation.workspace import open_workspace
 from .cache_key import Change, find_changes, key_parts, make_key
 from .closure import find_closure
+from .condition import find_unmet
+from .memory import Memory
 from .notebook import read_notebook
+from .options import RunOptions
 from .plan import Pipeline, StageSpec
-from .runner import spread_parameters
-from .stage_run import RunOptions
+from .preparation import spread_parameters
 from .store import Store
+from .undeclared import find_stale
 
 # %% ../../notebooks/50_pipeline/42_explanation.ipynb #f19e87e6
 @dataclass(frozen=True)
@@ -36,15 +39,22 @@ class Explanation:
     made_by: str  # run that made the newest result, empty if none
     waits_for: tuple[str, ...]  # earlier stages that would run first
     missing: tuple[str, ...] = ()  # inputs that no stage has made in this run
+    unmet: str = ""  # why it would not run at all
+    undecided: tuple[str, ...] = ()  # conditions that earlier stages would decide
+    stale: str = ""  # which undeclared input of its result changed
 
     def lines(self) -> list[str]:
         "Spell it for people."
+        if self.unmet:
+            return [f"{self.stage}: would never run: {self.unmet}"]
         if self.stored and not self.waits_for:
             return [f"{self.stage}: in the store, made by {self.made_by}"]
         lines = [f"{self.stage}: would run"]
         lines += [] if self.made_by else ["  it has no result in the store"]
         lines += [f"  after {name}, which would run" for name in self.waits_for]
         lines += [f"  its input {path} is not there yet" for path in self.missing]
+        lines += [f"  only if {condition} is true" for condition in self.undecided]
+        lines += [f"  {self.stale}"] if self.stale else []
         return lines + [f"  {change}" for change in self.changes]
 
 # %% ../../notebooks/50_pipeline/42_explanation.ipynb #69c3cc41
@@ -69,10 +79,28 @@ def explain_stage(
             asked = {"parameters": parameters, "folder": run_folder, "state": state}
             parts = key_parts(spec, find_closure(notebooks[spec.name]), **asked)
         told[spec.name] = _compare(spec, parts, Store(lab.store), told)
+        told[spec.name] = _look_at_undeclared(told[spec.name], spec, Store(lab.store), run_folder)
         if spec is wanted:
             break
     missing = [path for path in wanted.inputs if not (run_folder / path).exists()]
-    return replace(told[wanted.name], missing=tuple(missing))
+    decided = _decide(wanted, run_folder, told)
+    return replace(told[wanted.name], missing=tuple(missing), **decided)
+
+# %% ../../notebooks/50_pipeline/42_explanation.ipynb #4b5a5490
+def _decide(
+    spec: StageSpec,  # the stage
+    run_folder: Path,  # of a run, for the records
+    told: dict[str, Explanation],  # of the stages before it
+) -> dict[str, Any]:  # what does not hold, and what is not decided yet
+    "Look at the conditions of a stage."
+    undecided = []
+    for one in spec.only_if:
+        earlier, record = told[one.stage], run_folder / "records" / f"{one.stage}.json"
+        if not earlier.stored or earlier.waits_for or not record.exists():
+            undecided.append(str(one))
+        elif unmet := find_unmet([one], run_folder):
+            return {"unmet": f"{unmet['reason']} ({unmet['condition']} is false)"}
+    return {"undecided": tuple(undecided)}
 
 # %% ../../notebooks/50_pipeline/42_explanation.ipynb #71bda7a4
 def _compare(
@@ -89,3 +117,16 @@ def _compare(
     newest = found or latest
     made_by = newest.run if newest else ""
     return Explanation(spec.name, key, found is not None, tuple(changes), made_by, tuple(waits))
+
+# %% ../../notebooks/50_pipeline/42_explanation.ipynb #ef19c848
+def _look_at_undeclared(
+    told: Explanation,  # by what the key says
+    spec: StageSpec,  # the stage
+    store: Store,  # with results
+    folder: Path,  # of a run
+) -> Explanation:  # by what its result noted besides
+    "Look whether an undeclared input of a stored result changed."
+    result = store.find(told.key) if told.stored else None
+    noted = result.noted if result else {}
+    stale = find_stale(noted, spec, folder=folder, memory=Memory())
+    return replace(told, stored=False, stale=stale) if stale else told

@@ -20,6 +20,7 @@ import nbformat
 from papermill.engines import NotebookExecutionManager
 
 from ..foundation.errors import PipelineProblem
+from .checkpoint_store import Checkpoints, take_answer
 from mlops_lab.pipeline.execution import (
     Ended,
     Execution,
@@ -36,8 +37,7 @@ class _ForkedNotebook:
 
     def __init__(self, manager: NotebookExecutionManager, execution: Execution) -> None:
         self.manager, self.execution = manager, execution
-        cells = enumerate(manager.nb.cells)
-        self.codes = [index for index, cell in cells if cell.cell_type == "code"]
+        self.codes = [i for i, cell in enumerate(manager.nb.cells) if cell.cell_type == "code"]
         self.index, self.finished, self.passed = 0, False, True
         self.started = False
         self._clear = False
@@ -51,11 +51,12 @@ class _ForkedNotebook:
         "What the fork is asked to do."
         environment = make_environment(self.manager.nb)
         return {
-            "cells": [[index, self.manager.nb.cells[index].source] for index in self.codes],
+            **_list_cells(self.manager.nb, self.execution.checkpoints),
             "folder": str(self.execution.folder or Path.cwd()),
             "log": str(self.execution.log or os.devnull),
             "environment": environment,
             "paths": environment["PYTHONPATH"].split(os.pathsep),
+            "watch": vars(self.execution.watch) if self.execution.watch else None,
         }
 
     def hear(self, message: dict[str, Any], watchdog: Watchdog) -> None:
@@ -72,8 +73,11 @@ class _ForkedNotebook:
             self.cell.execution_count, self.passed = message["count"], message["passed"]
             if self.passed:
                 self.manager.cell_complete(self.cell, self.index)
+        elif "answer" in message:
+            _hand_on(self, message)
         elif "finished" in message:
             self.finished = True
+            self.execution.forks.learn(self.execution.server, message["imported"])
             if message["widgets"]:
                 state = {"application/vnd.jupyter.widget-state+json": message["widgets"]}
                 self.manager.nb.metadata["widgets"] = nbformat.from_dict(state)
@@ -95,6 +99,29 @@ class _ForkedNotebook:
             outputs[-1].text += output["text"]
         else:
             outputs.append(nbformat.from_dict(output))
+
+# %% ../../notebooks/50_pipeline/28_fork_run.ipynb #7f797402
+def _list_cells(
+    notebook: Any,  # with its parameters injected
+    checkpoints: Checkpoints | None,  # if it asks for any
+) -> dict[str, Any]:  # cells to run, and what is asked about checkpoints
+    "List what a fork has to do."
+    cells = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    skipped, asked = checkpoints.steps(notebook) if checkpoints else ((), {})
+    run = [index for index in cells if index not in skipped]
+    told = [[index, notebook.cells[index].source, asked.get(index, [])] for index in run]
+    return {"cells": told, "first": asked.get(-1, [])}
+
+
+def _hand_on(
+    notebook: _ForkedNotebook,  # whose fork answered
+    message: dict[str, Any],  # what was asked, and what came of it
+) -> None:
+    "Hand on what came of a checkpoint."
+    kept, answer = notebook.execution.checkpoints, message["answer"]
+    take_answer(kept, message["asked"], answer=answer, notebook=notebook.manager.nb)
+    if kept.declined:
+        raise Ended(Outcome("declined", 0.0, None, kept.declined))
 
 # %% ../../notebooks/50_pipeline/28_fork_run.ipynb #c65461db
 def _update_displays(

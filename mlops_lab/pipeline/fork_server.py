@@ -28,15 +28,17 @@ from pathlib import Path
 from typing import Any
 
 from ..foundation.errors import PipelineProblem
-from .fork import die_with_parent, live_as_fork, receive_messages, send_message
+from mlops_lab.pipeline.fork import (
+    die_with_parent,
+    hand_over,
+    live_as_fork,
+    receive_messages,
+    send_message,
+)
+from .fork_danger import count_threads, find_danger
+from .loaded_code import LoadedCode
 
-# %% ../../notebooks/50_pipeline/23_fork_server.ipynb #6bdeac57
-def _count_threads() -> int:
-    "Count the threads of this process, the libraries' own too."
-    tasks = Path("/proc/self/task")
-    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
-
-
+# %% ../../notebooks/50_pipeline/23_fork_server.ipynb #12a9f6fd
 def _import_all(
     names: Iterable[str],  # dotted module names
 ) -> None:
@@ -51,12 +53,12 @@ def _import_all(
 class _Server:
     "Forks stages, and servers with more imports."
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
+    def __init__(self, control: socket.socket, code: LoadedCode) -> None:
+        self._control, self._code = control, code
         self._children: set[int] = set()
         gc.collect()
         gc.freeze()
-        self._threads = _count_threads()
+        self._threads = count_threads()
 
     def serve(self) -> None:
         "Take requests until the runner is gone."
@@ -83,17 +85,16 @@ class _Server:
         if not data:
             return False
         connection, request = socket.socket(fileno=handles[0]), json.loads(data)
-        threads = _count_threads()
-        if threads > self._threads:
-            send_message(
-                connection, {"refused": f"{threads} threads, {self._threads} after importing"}
-            )
+        if refused := find_danger(self._threads):
+            send_message(connection, {"refused": refused})
+        elif "look" in request:
+            send_message(connection, {"changed": self._code.find_change()})
         elif (child := os.fork()) == 0:
             ready.close()
             self._control.close()
             if "preload" in request:
                 die_with_parent()
-                _serve(connection, request["preload"])
+                _serve(connection, request["preload"], self._code)
             live_as_fork(connection)
         else:
             self._children.add(child)
@@ -127,10 +128,13 @@ def _kill_all(
 def _serve(
     control: socket.socket,  # from the runner
     preload: Iterable[str],  # modules to import
+    code: LoadedCode,  # of this process
 ) -> None:
     "Import, then serve, then end the process."
-    _import_all(preload)
-    _Server(control).serve()
+    if preload:
+        _import_all(preload)
+        code.note()
+    _Server(control, code).serve()
     os._exit(0)
 
 # %% ../../notebooks/50_pipeline/23_fork_server.ipynb #eece7b16
@@ -164,26 +168,40 @@ def _wait_or_kill(
         process.kill()
         process.wait()
 
-# %% ../../notebooks/50_pipeline/23_fork_server.ipynb #1de61cc7
-def _hand_over(
-    control: socket.socket,  # to a server
-    request: dict[str, Any],  # what for
-    *ends: socket.socket,  # of a new connection: kept by this side, handed over
-) -> None:
-    "Hand one end of a connection to a server."
-    mine, theirs = ends
-    try:
-        socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
-    except OSError as error:
-        mine.close()
-        found = f"the fork server is gone: {error.strerror}"
-        raise PipelineProblem(found, "a server that answers", "see its log") from error
-    finally:
-        theirs.close()
+# %% ../../notebooks/50_pipeline/23_fork_server.ipynb #bf53c260
+_PATIENCE_S = 60.0  # a server answers once it has imported
 
-# %% ../../notebooks/50_pipeline/23_fork_server.ipynb #f255a089
+
+def _ask(
+    control: socket.socket,  # of a server
+) -> str:  # why it may not be used again, empty if it may
+    "Ask a server whether what it loaded is what is on disk."
+    try:
+        with hand_over(control, {"look": True}) as connection:
+            connection.settimeout(_PATIENCE_S)
+            answer = next(receive_messages(connection), {"refused": "it did not answer"})
+    except (OSError, PipelineProblem):
+        return "it did not answer"
+    changed = answer.get("changed")
+    return f"{changed} changed" if changed else answer.get("refused", "")
+
+# %% ../../notebooks/50_pipeline/23_fork_server.ipynb #d0f8638a
+def _last_of_each(
+    controls: dict[str, socket.socket],  # by name; a name begins with that of the server it is from
+) -> list[socket.socket]:  # of those that answer for the servers they are from
+    "Leave out servers whose modules a later one has too."
+    names = list(controls)
+    later = {name for name in names for other in names if other != name and other.startswith(name)}
+    return [controls[name] for name in names if name not in later]
+
+# %% ../../notebooks/50_pipeline/23_fork_server.ipynb #53b365ce
+_PACKETS = socket.SOCK_SEQPACKET  # each request arrives whole
+
+
 class ForkServer:
     "Starts processes that have their imports made."
+
+    learn = staticmethod(lambda server, imported: None)  # these servers end with the run
 
     def __init__(
         self,
@@ -204,26 +222,44 @@ class ForkServer:
     def warm(
         self,
         modules: Iterable[str],  # heavy modules
+        base: str = "",  # server it has the others from, the light one if empty
     ) -> str:  # name of the server that has them
         "Have a second server import heavy modules, in the background."
         heavy = sorted(set(modules) - set(self._preload))
-        name = " ".join(heavy)
+        name = " ".join([*base.split(), *heavy])
         with self._lock:
             if name not in self._controls:
-                mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                _hand_over(self._controls[""], {"preload": heavy}, mine, theirs)
-                self._controls[name] = mine
+                asked = {"preload": heavy}
+                self._controls[name] = hand_over(self._controls[base], asked, kind=_PACKETS)
         return name
+
+    def drop(
+        self,
+        server: str,  # name given by warm
+    ) -> None:
+        "End a server that another one has taken the place of."
+        with self._lock:
+            self._controls.pop(server).close()
 
     def connect(
         self,
         server: str = "",  # name given by warm, the light one if empty
     ) -> socket.socket:  # to a fresh fork
         "Ask for a fork."
-        mine, theirs = socket.socketpair()
         with self._lock:
-            _hand_over(self._controls[server], {"stage": True}, mine, theirs)
-        return mine
+            return hand_over(self._controls[server], {"stage": True})
+
+    def lend(
+        self,
+        server: str = "",  # name given by warm, the light one if empty
+    ) -> socket.socket:  # closing it ends the copy
+        "Have a copy of a server serve one run."
+        with self._lock:
+            return hand_over(self._controls[server], {"preload": []}, kind=_PACKETS)
+
+    def look(self) -> str:  # empty if all may be used again
+        "Tell why the servers are not what a fresh one would be."
+        return next(filter(None, map(_ask, _last_of_each(self._controls))), "")
 
     def close(self) -> None:
         "End the servers and everything that runs in them."
@@ -238,8 +274,9 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     from mlops_lab.pipeline.shell import CellShell
 
+    code = LoadedCode()
     with CellShell.instance().builtin_trap:  # what is imported shall see a notebook's shell
-        _serve(control, sys.argv[2:])
+        _serve(control, sys.argv[2:], code)
 
 # %% ../../notebooks/50_pipeline/23_fork_server.ipynb #b0eeab9a
 def exchange(

@@ -9,18 +9,24 @@ cell prints is joined, so that a secret printed in pieces is recognised."""
 # %% auto #0
 __all__ = ['run_in_kernel']
 
-# %% ../../notebooks/50_pipeline/27_kernel_run.ipynb #a111ff0e
+# %% ../../notebooks/50_pipeline/27_kernel_run.ipynb #85db2fae
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Any
 
+import nbformat
+from jupyter_client.kernelspec import NoSuchKernel, get_kernel_spec
 from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
 from ..foundation.secrets import Secrets
+from .access import Watch
+from .checkpoint import spell_request
+from .checkpoint_store import take_answer
 from mlops_lab.pipeline.execution import (
     Ended,
     Execution,
@@ -41,7 +47,12 @@ class _KernelClient(PapermillNotebookClient):
         "Execute cell by cell, and leave with the reason at the first that fails."
         self.watchdog.enter_cell()
         codes = [i for i, cell in enumerate(self.nb.cells) if cell.cell_type == "code"]
+        kept = self.execution.checkpoints
+        skipped, asked = kept.steps(self.nb) if kept else ((), {})
+        self._ask(asked.get(-1, []), 0)
         for index, cell in enumerate(self.nb.cells):
+            if index in skipped:
+                continue
             number = codes.index(index) + 1 if index in codes else None
             if number and self.execution.on_cell:
                 self.execution.on_cell(number, len(codes))
@@ -49,11 +60,29 @@ class _KernelClient(PapermillNotebookClient):
             self.watchdog.enter_cell()
             try:
                 self.execute_cell(cell, index)
+                self._ask(asked.get(index, []), index)
             except (CellExecutionError, DeadKernelError) as error:
                 self.nb_man.cell_exception(cell, cell_index=index, exception=error)
                 self.nb_man.cell_complete(cell, cell_index=index)
                 raise Ended(self._explain(error, cell, number)) from error
             self.nb_man.cell_complete(cell, cell_index=index)
+
+    def _ask(self, requests: list[dict[str, Any]], index: int) -> None:
+        "Ask the kernel about checkpoints, in code that leaves no trace."
+        kept, cell = self.execution.checkpoints, self.nb.cells[index]
+        for request in requests:
+            asked = nbformat.v4.new_code_cell(spell_request(request))
+            try:
+                self.execute_cell(asked, index, store_history=False)
+                said = "".join(one.get("text", "") for one in asked.outputs)
+                found = json.loads(said.splitlines()[-1])
+            except (CellExecutionError, ValueError, IndexError) as error:
+                found = {"done": False, "reason": f"the kernel could not answer: {error}"}
+            finally:
+                self.nb.cells[index] = cell
+            take_answer(kept, request, answer=found, notebook=self.nb)
+            if kept.declined:
+                raise Ended(Outcome("declined", 0.0, None, kept.declined))
 
     def _explain(self, error: Exception, cell: Any, number: int | None) -> Outcome:
         "Tell how a cell ended the notebook."
@@ -78,6 +107,7 @@ def run_in_kernel(
         kernel_name=kernel_name,
         startup_timeout=int(execution.start_timeout_s),
         resources={"metadata": {"path": str(execution.folder or Path.cwd())}},
+        extra_arguments=_watch_arguments(kernel_name, execution.watch),
     )
     client.execution, client.watchdog = execution, watchdog
     client.coalesce_streams = bool(getattr(manager, "secrets", Secrets()).values)
@@ -90,6 +120,22 @@ def run_in_kernel(
         raise Ended(Outcome(watchdog.reason or "kernel died", 0.0, None, why)) from error
     finally:
         _close_loop()
+
+# %% ../../notebooks/50_pipeline/27_kernel_run.ipynb #6a91eb55
+def _watch_arguments(
+    kernel_name: str,  # kernel to start
+    watch: Watch | None,  # which files to note, and where
+) -> list[str]:  # for the command line of the kernel
+    "Have a Python kernel note which files it opens, from its start."
+    try:
+        command = get_kernel_spec(kernel_name).argv
+    except NoSuchKernel:
+        command = []
+    if not watch or not any("ipykernel" in word for word in command):
+        return []
+    module = "__import__('mlops_lab.pipeline.access', fromlist=['watch_files'])"
+    call = f"{module}.watch_files({watch.place!r}, {watch.roots!r}, ignored={watch.ignored!r})"
+    return [f"--IPKernelApp.exec_lines={call}"]
 
 # %% ../../notebooks/50_pipeline/27_kernel_run.ipynb #d1d2429b
 def _close_loop() -> None:

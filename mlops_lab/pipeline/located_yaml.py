@@ -8,11 +8,14 @@ a key that stands twice is refused."""
 # %% auto #0
 __all__ = ['Located', 'load_located', 'check_keys']
 
-# %% ../../notebooks/50_pipeline/05_located_yaml.ipynb #ab9ea50f
+# %% ../../notebooks/50_pipeline/05_located_yaml.ipynb #3e3946b8
+import json
 from pathlib import Path
 from typing import Any
 
+import mlops_lab
 from ..foundation.errors import PipelineProblem, close_matches
+from .memory import Memory
 
 # %% ../../notebooks/50_pipeline/05_located_yaml.ipynb #6fceb2fc
 class Located(dict):
@@ -41,11 +44,11 @@ def _construct(
         return [_construct(item, where) for item in node.value]
     return yaml.SafeLoader("").construct_object(node) if node is not None else None
 
-# %% ../../notebooks/50_pipeline/05_located_yaml.ipynb #596371e1
-def load_located(
+# %% ../../notebooks/50_pipeline/05_located_yaml.ipynb #884937fe
+def _read_file(
     path: Path,  # YAML file
 ) -> Located:  # its mapping, with lines
-    "Load a YAML file whose keys know their lines."
+    "Load a YAML file, or say what is wrong with it."
     import yaml
 
     try:
@@ -60,6 +63,51 @@ def load_located(
     if not isinstance(value, Located):
         raise PipelineProblem(f"{path.name} holds {value!r}", "keys: pipeline, stages")
     return value
+
+# %% ../../notebooks/50_pipeline/05_located_yaml.ipynb #2ab5007d
+def _spell(
+    value: Any,  # as loaded
+) -> Any:  # as JSON holds it
+    "Spell values and lines so that a memory can keep them."
+    if isinstance(value, Located):
+        return {"keys": [[key, value.lines[key], _spell(item)] for key, item in value.items()]}
+    return [_spell(item) for item in value] if isinstance(value, list) else value
+
+
+def _recall(
+    value: Any,  # as spelled
+) -> Any:  # as loaded
+    "Make values and lines of what a memory kept."
+    if isinstance(value, dict):
+        mapping = Located({key: _recall(item) for key, _, item in value["keys"]})
+        mapping.lines = {key: line for key, line, _ in value["keys"]}
+        return mapping
+    return [_recall(item) for item in value] if isinstance(value, list) else value
+
+# %% ../../notebooks/50_pipeline/05_located_yaml.ipynb #596371e1
+def load_located(
+    path: Path,  # YAML file
+    memory: Memory | None = None,  # of files loaded before
+) -> Located:  # its mapping, with lines
+    "Load a YAML file whose keys know their lines."
+    own = Path(mlops_lab.__file__).parent / "pipeline" / "located_yaml.py"
+
+    def work_out() -> tuple[Any, tuple[Path, ...]]:
+        spelled = _spell(_read_file(path))
+        return spelled if _is_json(spelled) else None, (path, own)
+
+    known = memory.recall(f"yaml {path}", work_out) if memory else None
+    return _recall(known) if known else _read_file(path)
+
+
+def _is_json(
+    value: Any,  # as spelled; YAML also knows dates
+) -> bool:  # whether JSON gives the same back
+    "Tell whether JSON can hold a value."
+    try:
+        return json.loads(json.dumps(value)) == value
+    except TypeError:
+        return False
 
 # %% ../../notebooks/50_pipeline/05_located_yaml.ipynb #9b676822
 def check_keys(

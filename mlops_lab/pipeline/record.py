@@ -8,8 +8,7 @@ that the digest of a record depends only on what the stage computed."""
 # %% auto #0
 __all__ = ['StageRecord', 'write_record', 'read_record', 'plain_number', 'as_table']
 
-# %% ../../notebooks/50_pipeline/01_record.ipynb #76a2b5a2
-import html
+# %% ../../notebooks/50_pipeline/01_record.ipynb #ac6a4aa5
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +51,8 @@ class StageRecord:
         )
 
     def _repr_html_(self) -> str:
+        import html  # here: only notebooks show a record
+
         rows = {"stage": self.stage, "result": self.headline, **self.metrics, **self.timings}
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(str(key).replace('_', ' '))}</th>"

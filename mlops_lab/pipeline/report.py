@@ -141,7 +141,8 @@ def _stage(
     if (folder / "notebooks" / f"{name}.ipynb").exists():
         link = f"notebooks/{_escape(name)}.ipynb"
         parts.append(f'<p class="small"><a href="{link}">executed notebook</a></p>')
-    return "".join([*parts, _why_line(facts), "</article>"])
+    notes = [f"<p>{_escape(note)}</p>" for note in facts.get("notes", ())]
+    return "".join([*parts, *notes, _why_line(facts), "</article>"])
 
 # %% ../../notebooks/50_pipeline/41_report.ipynb #c6a030b9
 def _titled_table(
@@ -163,6 +164,7 @@ def _why_line(
     if not reason:
         return ""
     lead = {"done": "It ran because: ", "cached": "From the store: "}.get(state, "")
+    reason += f" ({facts['condition']} is false)" if facts.get("condition") else ""
     return f'<p class="small soft">{_escape(lead + reason)}</p>'
 
 # %% ../../notebooks/50_pipeline/41_report.ipynb #9445df58
@@ -260,11 +262,14 @@ def _body(
         _stage(name, item, records.get(name), folder) for name, item in run.stages.items()
     )
     trouble = "".join(_failure(end, folder) for end in failed)
+    refused = dict.fromkeys(item["reason"] for item in run.stages.values() if item.get("refused"))
+    said = "".join(f"<p>{_escape(reason)}</p>" for reason in refused)
     return (
         f"<header><h1>{_escape(title)}</h1><p>{_state(run.state)} "
         f"<span class='soft'>{_escape(facts)}{_escape(commit)}</span></p>"
         f"<p class='soft small'>run {_escape(run.run)}</p></header>"
-        f"{'<h2>What went wrong</h2>' + trouble if trouble else ''}{_cards(records)}"
+        f"{'<h2>What went wrong</h2>' + trouble if trouble else ''}"
+        f"{'<h2>What was refused</h2>' + said if said else ''}{_cards(records)}"
         f"<h2>Timeline</h2>{_timeline(run, records)}<h2>Stages</h2>{stages}"
     )
 

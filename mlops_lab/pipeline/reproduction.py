@@ -24,18 +24,20 @@ from uuid import uuid4
 from ..foundation.chain import ChainLog
 from ..foundation.errors import PipelineProblem
 from ..foundation.records import read_json, write_json
-from ..foundation.settings import Settings
+from ..foundation.settings import Settings, dump_settings, load_settings
 from ..foundation.workspace import Workspace
 from .closure import find_closure
 from .comparison import Comparison, compare_runs, compare_stage
 from .history import RunSummary
-from .notebook import check_parameters, read_notebook
+from .notebook import read_notebook
+from .options import RunOptions
+from .parameters import check_parameters
 from .plan import Pipeline, read_pipeline
+from .profile import apply_profile
 from .receipt import describe_environment, file_receipt, make_receipt
 from .record import read_record
 from .runner import run_pipeline
-from .stage import dump_settings, load_settings
-from .stage_run import RunOptions, StageRun, finish_stage
+from .stage_run import StageRun, finish_stage
 from ..tracking.decisions import bundle_place, list_versions
 
 # %% ../../notebooks/50_pipeline/54_reproduction.ipynb #efee4d0c
@@ -82,7 +84,7 @@ def _read_asked(
     own = {"project": project, "workspace": workspace}
     settings = replace(settings, tracking_address="", score_store_address="", **own)
     pipeline = read_pipeline(project / known["definition"], vars(settings))
-    return _Asked(settings, known["parameters"], pipeline)
+    return _Asked(settings, known["parameters"], apply_profile(pipeline, known.get("profile", "")))
 
 # %% ../../notebooks/50_pipeline/54_reproduction.ipynb #e05e5905
 def _run_alone(
@@ -93,7 +95,8 @@ def _run_alone(
     options: RunOptions,  # probes and promises
 ) -> Path:  # folder of the new run
     "Run one stage again on the inputs it had."
-    spec, lab = asked.pipeline.stage(stage), Workspace(asked.settings.workspace)
+    spec = replace(asked.pipeline.stage(stage), only_if=())  # it ran, so they held
+    lab = Workspace(asked.settings.workspace)
     folder = lab.run(old.name)
     write_json(
         folder / "run.json",
@@ -121,6 +124,7 @@ def reproduce_run(
     stage: str = "",  # only this stage, on the inputs it had
 ) -> dict[str, Any]:  # the receipt, also in the folder of the run and in the ledger
     "Run a run again from nothing and compare."
+    run.require_files()
     old, clock = lab.run(run.run), time.perf_counter()
     copy = Workspace(lab.root / "reproductions" / f"{run.run}_{uuid4().hex[:4]}")
     asked = _read_asked(read_json(old / "run.json"), copy.root, project)

@@ -9,8 +9,7 @@ when a stage really runs."""
 # %% auto #0
 __all__ = ['read_commit', 'is_dirty', 'SourceWatch']
 
-# %% ../../notebooks/50_pipeline/12_source.ipynb #d29fd0e5
-import subprocess
+# %% ../../notebooks/50_pipeline/12_source.ipynb #19873726
 import threading
 from pathlib import Path
 from typing import Any
@@ -62,6 +61,8 @@ def is_dirty(
     project: Path,  # folder of the project
 ) -> bool | None:  # nothing where git cannot tell
     "Ask git whether files differ from the commit."
+    import subprocess  # here: a run without changes does not ask
+
     ask = {"cwd": project, "capture_output": True, "text": True, "check": True, "timeout": 10}
     try:
         return bool(subprocess.run(["git", "status", "--porcelain"], **ask).stdout.strip())

@@ -40,6 +40,8 @@ class Challenge:
     slices: dict[str, np.ndarray] = field(default_factory=dict)  # group of each row, by name
     latency_ms: float | None = None  # 99th percentile of one text
     serving: dict = field(default_factory=dict)  # passed and message of the check alone
+    withdrawn: str = ""  # why it was taken back, if it was
+    approved: str = ""  # who lets it return, if anybody does
 
     def __post_init__(self) -> None:
         columns = [self.candidate, *self.slices.values()]
@@ -200,6 +202,16 @@ def _rule_serving(
     passed = challenge.serving.get("passed") is True
     return Reason("loads alone", passed, challenge.serving.get("message", "not checked"), required)
 
+# %% ../../notebooks/40_tracking/05_gate.ipynb #f7d20956
+def _rule_return(
+    challenge: Challenge,  # answers
+) -> Reason:  # did it fail in the world?
+    "Ask for a model that was not taken back, or for an approval."
+    required = "never taken back, or a person with a role approves its return"
+    said = [text for text in (challenge.withdrawn, challenge.approved) if text]
+    passed = not challenge.withdrawn or bool(challenge.approved)
+    return Reason("not taken back", passed, "; ".join(said) or "it never was", required)
+
 # %% ../../notebooks/40_tracking/05_gate.ipynb #e6e5152f
 def judge(
     challenge: Challenge,  # answers of both, latency, check alone
@@ -213,5 +225,6 @@ def judge(
         _rule_slices(challenge, limits),
         _rule_latency(challenge, limits),
         _rule_serving(challenge),
+        _rule_return(challenge),
     )
     return Verdict(all(reason.passed for reason in reasons), reasons)

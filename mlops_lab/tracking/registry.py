@@ -72,9 +72,7 @@ def _turn(
     "Wait for this process's turn to decide."
     with open(lab.create().root / "registry.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        log = ChainLog(lab.decisions)
-        log.verify()
-        yield log.read()
+        yield ChainLog(lab.decisions).read()
 
 
 def _signed(

@@ -82,4 +82,4 @@ def unchanged(home: Path) -> Callable[[], bool]:
 @pytest.fixture(autouse=True)
 def _no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start no process in the background that outlives its test."""
-    monkeypatch.setattr("mlops_lab.command_line.outcome.start_mirror", lambda *_: "")
+    monkeypatch.setattr("mlops_lab.command_line.mirroring.start_mirror", lambda *_: "")

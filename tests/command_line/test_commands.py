@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlops_lab import __version__
-from mlops_lab.command_line import commands
+from mlops_lab.command_line import terminal
 from mlops_lab.command_line.program import main
 from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import LabError
@@ -193,8 +193,8 @@ def test_a_missing_package_is_told_with_its_remedy(call):
 def test_a_mistake_of_our_own_is_not_taken_for_a_missing_package(monkeypatch):
     error = ModuleNotFoundError("no", name="mlops_lab.nowhere")
     with pytest.raises(ModuleNotFoundError):
-        commands._as_lab_error(error)
-    told = commands._as_lab_error(ModuleNotFoundError("no", name="yaml.reader"))
+        terminal._as_lab_error(error)
+    told = terminal._as_lab_error(ModuleNotFoundError("no", name="yaml.reader"))
     assert isinstance(told, LabError) and "'yaml'" in told.found
 
 
@@ -289,11 +289,44 @@ def test_explain_names_the_change_and_what_comes_after_it(invoke, here):
         "double: in the store, made by "
     )
     changed = invoke("explain", "make", "--pipeline", "tiny", "-p", "n=5").stdout
-    assert changed == "make: would run\n  parameters: n changed from 3 to 5\n"
+    assert changed.startswith("make: would run\n  parameters: n changed from 3 to 5\n")
     waits = json.loads(
         invoke("explain", "double", "--pipeline", "tiny", "-p", "make.n=5", "--json").stdout
     )
     assert waits["stored"] and waits["waits_for"] == ["make"]
+
+
+def test_explain_asks_what_the_latest_run_of_the_pipeline_was_asked(invoke, here):
+    definition = here / "notebooks/pipelines/tiny/pipeline.yaml"
+    definition.write_text(definition.read_text() + "profiles:\n  five: {make: {n: 5}}\n")
+    first = invoke("run", "--pipeline", "tiny", "--profile", "five", "--json").stdout
+    told = json.loads(invoke("explain", "make", "--pipeline", "tiny", "--json").stdout)
+    assert told["stored"] and told["run"] == json.loads(first)["run"]
+    assert told["asked"] == "mlops-lab run --pipeline tiny --profile five"
+    run_tiny(invoke, "-p", "n=9")
+    lines = invoke("explain", "make", "--pipeline", "tiny").stdout.splitlines()
+    assert lines[0].startswith("make: in the store")
+    assert lines[-1].endswith("asked as: mlops-lab run --pipeline tiny -p n=9")
+    typed = invoke("explain", "make", "--pipeline", "tiny", "-p", "n=8").stdout
+    assert "n changed from 9 to 8" in typed and typed.splitlines()[-1].endswith("-p n=8")
+
+
+def test_explain_asks_for_the_data_of_the_latest_run(invoke, here):
+    tiny = here / "notebooks/pipelines/tiny"
+    text = (tiny / "pipeline.yaml").read_text()
+    with_data = "make: {notebook: make.ipynb, outside: [$data_set],"
+    (tiny / "pipeline.yaml").write_text(text.replace("make: {notebook: make.ipynb,", with_data))
+    (here / "own.csv").write_text("a,b\n1,2\n")
+    run_tiny(invoke, "--data", "own.csv", "--text", "a", "--label", "b")
+    told = invoke("explain", "make", "--pipeline", "tiny").stdout
+    assert told.startswith("make: in the store") and "--text a --label b" in told
+    (here / "own.csv").write_text("a,b\n1,3\n")
+    assert "own.csv changed" in invoke("explain", "make", "--pipeline", "tiny").stdout
+
+
+def test_explain_without_a_run_of_that_pipeline_says_so(invoke):
+    answer = invoke("explain", "make", "--pipeline", "tiny")
+    assert answer.exit_code == 1 and "pipeline 'tiny' has no run" in answer.stderr
 
 
 def test_explain_refuses_what_a_run_would_refuse(invoke):

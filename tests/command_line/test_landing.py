@@ -77,6 +77,7 @@ def test_runs_are_shown_newest_first_and_at_most_three(settings):
         ("failed", "✘", "Failed", "mlops-lab status"),
         ("interrupted", "■", "Interrupted", "mlops-lab status"),
         ("cancelled", "•", "Cancelled", "mlops-lab status"),
+        ("refused", "✘", "Refused by the gate", "mlops-lab status"),
     ],
 )
 def test_each_state_has_sign_word_and_next_command(settings, state, sign, word, command):

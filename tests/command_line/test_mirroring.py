@@ -10,9 +10,9 @@ from mlops_lab.foundation.records import read_json, write_json
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.foundation.workspace import Workspace
 from mlops_lab.pipeline.history import find_run
+from mlops_lab.pipeline.options import RunOptions
 from mlops_lab.pipeline.plan import read_pipeline
 from mlops_lab.pipeline.runner import run_pipeline
-from mlops_lab.pipeline.stage_run import RunOptions
 from mlops_lab.tracking.runs import open_client
 
 

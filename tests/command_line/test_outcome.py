@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from mlops_lab.command_line.outcome import close_run, closing_lines
+from mlops_lab.command_line.outcome import close_run, closing_lines, exit_status
 from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import RecordProblem
 from mlops_lab.foundation.records import write_json
+from mlops_lab.pipeline.ending import StageEnd
 from mlops_lab.pipeline.record import StageRecord, write_record
 from mlops_lab.pipeline.runner import RunEnd
-from mlops_lab.pipeline.stage_run import StageEnd
 from mlops_lab.tracking.registry import Registry
 
 NOW = "2026-01-02T03:04:05+00:00"
@@ -120,3 +120,22 @@ def test_a_record_that_was_changed_is_an_error(close, lab):
     write_json(lab.run("one") / "records/gate.json", vars(changed) | {"digest": "sha256:0"})
     with pytest.raises(RecordProblem, match="was changed after it was written"):
         close("done", StageEnd("gate", "done"))
+
+
+def test_a_refused_run_has_its_own_exit_status_and_next_step(close):
+    stages = [
+        StageEnd("gate", "done", 1.0),
+        StageEnd("deploy", "never run", reason="no model", condition="gate.good", refused=True),
+        StageEnd("score", "never run", reason="no model", condition="gate.good", refused=True),
+    ]
+    told = close("refused", *stages, records=[record("gate", NO, "bag is refused: macro-F1.")])
+    lines = closing_lines(told)
+    assert (told["exit"], told["passed"]) == (3, False)
+    assert lines[0] == "run one: refused in 2.5 s, 0 of 3 stages from the store"
+    assert lines[-2] == "never run: no model (gate.good is false)"
+    assert lines[-1].startswith("next:     better data or other settings")
+
+
+@pytest.mark.parametrize("state, status", [("done", 0), ("cached", 0), ("failed", 1), ("new", 1)])
+def test_any_other_end_is_success_or_failure(state, status):
+    assert exit_status(state) == status

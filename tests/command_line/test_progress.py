@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from mlops_lab.command_line.progress import BarProgress, LineProgress, make_progress, spell_end
-from mlops_lab.pipeline.stage_run import Progress
+from mlops_lab.pipeline.options import Progress
 
 STEPS = [
     Progress("ingest", "running", cells=5, reason="no result in the store"),

@@ -70,6 +70,36 @@ def test_a_refused_version_changes_neither(folder, lab, register):
     assert find_champion(folder, lab) == find_opponent(folder, lab) == first.digest
 
 
+def test_a_rollback_is_told_until_the_version_returns(folder, lab, register):
+    ask = make_probes()["withdrawal"]
+    register(1)
+    second = register(2)
+    write_json(folder / "evaluation/best.json", {"bundle_digest": second.digest})
+    assert ask(folder, lab) == "none"
+    registry = Registry(lab, mirrored=False)
+    registry.rollback(by="Bo", role="operator", reason="complaints")
+    assert ask(folder, lab) == registry.log.last("rollback").digest
+    registry.promote(second, by="Ana", role="owner", reason="mended", evidence={})
+    assert ask(folder, lab) == "none"
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_the_outlook_is_the_same_before_and_after_the_decision(folder, lab, register, passed):
+    ask = make_probes()["outlook"]
+    write_json(folder / "gate/verdict.json", {"passed": passed})
+    before = ask(folder, lab)
+    assert before == ("a champion" if passed else "none")
+    register(1, promote=passed)
+    assert ask(folder, lab) == before
+
+
+def test_a_champion_made_by_hand_changes_the_outlook(folder, lab, register):
+    write_json(folder / "gate/verdict.json", {"passed": False})
+    assert make_probes()["outlook"](folder, lab) == "none"
+    register(1)
+    assert make_probes()["outlook"](folder, lab) == "a champion"
+
+
 def test_a_bundle_that_was_deleted_is_missed(folder, lab, register):
     version = register(1)
     place = version.folder.relative_to(lab.root).as_posix()

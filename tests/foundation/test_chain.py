@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,15 @@ def write_junk(lines):
     lines[4] = b"junk"
 
 
+def spell_otherwise(lines):
+    lines[4] = lines[4].replace(b'"data":{', b'"data": {')
+
+
+def hide_a_second_digest(lines):
+    own = re.search(rb'"digest":"[^"]*",', lines[4])[0]
+    lines[4] = lines[4].replace(b'"data":{', b'"data":{' + own)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -74,14 +84,18 @@ def write_junk(lines):
         swap_lines,
         repeat_a_line,
         write_junk,
+        spell_otherwise,
+        hide_a_second_digest,
     ],
 )
-def test_every_edit_is_noticed(log, damage):
+def test_every_edit_is_noticed_by_whoever_reads_all(log, damage):
     lines = log.path.read_bytes().splitlines()
     damage(lines)
     log.path.write_bytes(b"".join(line + b"\n" for line in lines))
     with pytest.raises(RecordProblem):
         log.verify()
+    with pytest.raises(RecordProblem):
+        log.read()
 
 
 @pytest.mark.parametrize(
@@ -94,14 +108,17 @@ def test_every_edit_is_noticed(log, damage):
         (remove_all, "ends at line 0"),
         (repeat_a_line, "line 5 of .* does not follow line 4"),
         (write_junk, "line 5 of .* is not an entry"),
+        (spell_otherwise, "line 5 of .* was changed"),
+        (hide_a_second_digest, "line 5 of .* was changed"),
     ],
 )
-def test_reading_from_the_end_notices_what_it_passes(log, damage, line):
+def test_reading_names_the_line_from_either_end(log, damage, line):
     lines = log.path.read_bytes().splitlines()
     damage(lines)
     log.path.write_bytes(b"".join(line + b"\n" for line in lines))
-    with pytest.raises(RecordProblem, match=line):
-        list(log.backwards())
+    for read in (log.read, log.verify, lambda: list(log.backwards())):
+        with pytest.raises(RecordProblem, match=line):
+            read()
 
 
 def test_damage_before_what_was_asked_for_is_not_met(log):

@@ -52,7 +52,11 @@ def test_each_line_of_a_long_secret_is_one(line):
 
 def test_what_cannot_be_kept_secret_is_refused(monkeypatch):
     monkeypatch.setenv("SHORT", "abc")
-    for reference, words in (("env:SHORT", "fewer than 8"), ("env:NONE", "not set"), (VALUE, "ref")):
+    for reference, words in (
+        ("env:SHORT", "fewer than 8"),
+        ("env:NONE", "not set"),
+        (VALUE, "ref"),
+    ):
         with pytest.raises(SettingsProblem, match=words) as caught:
             resolve_secret(reference)
         assert "abc" not in str(caught.value) and VALUE not in str(caught.value)

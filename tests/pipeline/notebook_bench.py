@@ -6,9 +6,9 @@ from pathlib import Path
 import nbformat
 
 from mlops_lab.foundation.settings import Settings
+from mlops_lab.pipeline.options import RunOptions
 from mlops_lab.pipeline.plan import Pipeline, read_pipeline
 from mlops_lab.pipeline.runner import RunEnd, run_pipeline
-from mlops_lab.pipeline.stage_run import RunOptions
 
 BEGIN = "from mlops_lab.pipeline.stage import begin_stage\nstage = begin_stage({name!r}, workspace)"
 

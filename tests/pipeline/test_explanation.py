@@ -8,7 +8,7 @@ import pytest
 from mlops_lab.foundation.errors import PipelineProblem
 from mlops_lab.foundation.workspace import open_workspace
 from mlops_lab.pipeline.explanation import explain_stage
-from mlops_lab.pipeline.stage_run import RunOptions
+from mlops_lab.pipeline.options import RunOptions
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import PipelineProblem
 from mlops_lab.foundation.records import digest_json, read_json
 from mlops_lab.pipeline.history import find_run
+from mlops_lab.pipeline.options import RunOptions
+from mlops_lab.pipeline.plan import read_pipeline
+from mlops_lab.pipeline.profile import apply_profile
 from mlops_lab.pipeline.reproduction import copy_registry, reproduce_run
-from mlops_lab.pipeline.stage_run import RunOptions
 
 SHUFFLE = (
     "import random\nrows = list(range(99))\n{seed}random.shuffle(rows)\n"
@@ -44,6 +46,15 @@ def test_a_seeded_run_is_reproduced_with_its_parameters(bench, lab):
     noted = ChainLog(lab.ledger).last("reproduced").data
     assert noted["receipt"] == digest_json(read_json(kept[0])) == digest_json(receipt)
     assert receipt["environment"]["python"] and find_run(lab).run == receipt["run"]
+
+
+def test_a_run_with_a_profile_is_reproduced_with_its_profile(bench, lab):
+    mixing(bench, "random.seed(7)\n")
+    path = bench.folder / "pipeline.yaml"
+    path.write_text(path.read_text() + "profiles:\n  eight: {make: {n: 8}}\n")
+    bench.run(apply_profile(read_pipeline(path), "eight"))
+    receipt = again(bench, lab)
+    assert receipt["reproduced"] and receipt["first_difference"] is None
 
 
 def test_an_unseeded_shuffle_is_named_with_its_stage(bench, lab):

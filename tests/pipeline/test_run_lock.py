@@ -21,7 +21,7 @@ from pathlib import Path
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.pipeline.plan import read_pipeline
 from mlops_lab.pipeline.runner import run_pipeline
-from mlops_lab.pipeline.stage_run import RunOptions
+from mlops_lab.pipeline.options import RunOptions
 folder, lab, busy = map(str, sys.argv[1:4])
 heard = []
 def hear(text):

@@ -10,6 +10,7 @@ from mlops_lab.tracking.gate import Challenge, Thresholds, judge, paired_gain
 LABELS = np.array(["anger", "joy", "neutral", "sadness"])
 CHECKS = {"latency_ms": 1.0, "serving": {"passed": True, "message": "loads alone"}}
 RULES = ["macro-F1", "better than the champion", "no group worse", "latency", "loads alone"]
+RULES += ["not taken back"]
 
 
 def draw_truth(rows, rng):
@@ -155,3 +156,22 @@ def test_columns_must_match(wrong):
         Challenge(*wrong)
     with pytest.raises(DataProblem):
         Challenge(["a"], ["a"], None, {"topic": np.array(["x", "y"])})
+
+
+def test_what_was_taken_back_passes_only_with_an_approval(case):
+    truth, champion, groups, rng = case
+    better = draw_answers(truth, 0.72, rng)
+    back = {"withdrawn": "version 2 was taken back on 2026-03-01 by Bo (operator): complaints"}
+    verdict = judge(Challenge(truth, better, champion, groups, **CHECKS, **back))
+    assert failed(verdict) == ["not taken back"]
+    assert "2026-03-01 by Bo (operator): complaints" in verdict.as_lines()[-1]
+    back["approved"] = "the return of version 2 was approved by Ana (product owner)"
+    verdict = judge(Challenge(truth, better, champion, groups, **CHECKS, **back))
+    assert verdict.passed and "approved by Ana" in verdict.as_lines()[-1]
+
+
+def test_an_approval_lets_nothing_else_pass(case):
+    truth, champion, groups, _ = case
+    back = {"withdrawn": "taken back", "approved": "approved by Ana (owner)"}
+    verdict = judge(Challenge(truth, champion, champion, groups, **CHECKS, **back))
+    assert failed(verdict) == ["better than the champion"]

@@ -121,6 +121,10 @@ def test_any_harm_to_the_log_is_noticed_before_the_next_decision(registry, bundl
     with pytest.raises(RecordProblem):
         promote(registry, versions[1])
     assert path.read_bytes() == before
+    asked = (registry.champion, registry.versions, registry.reigns)
+    for ask in (*asked, lambda: registry.opponent_of(versions[1].digest)):
+        with pytest.raises(RecordProblem, match="decisions.jsonl"):
+            ask()
 
 
 @pytest.mark.parametrize("harm", ["change", "add", "remove"])
