@@ -74,16 +74,18 @@ def check_frame(
         return ContractReport(len(frame), 0, (present,), pd.Series(dtype="str"))
     frame = frame.reset_index(drop=True)
     results, bad = [present], pd.Series(False, index=frame.index)
+    repeated = bad.copy()
     reasons = pd.Series("", index=frame.index, dtype="str")
     for name, severity, mask, meaning in judge_rows(frame, contract):
         failing = int(mask.sum())
+        repeated = mask if name == "text_repeated" else repeated
         sample = tuple(frame["id"][mask].head(5).astype("str").fillna("null")) if failing else ()
         results.append(RuleResult(name, severity, failing, meaning, sample))
         if failing and severity == "error":
             bad |= mask
             reasons[mask] += name + " "
     moment = pd.to_datetime(as_of, utc=True) if as_of else None
-    results += judge_batch(frame, contract, bad=bad, as_of=moment)
+    results += judge_batch(frame, contract, bad=bad, repeated=repeated, as_of=moment)
     return ContractReport(len(frame), int(bad.sum()), tuple(results), reasons[bad].str.strip())
 
 # %% ../../notebooks/20_data/23_contract.ipynb #a0e00706

@@ -151,8 +151,15 @@ def _share_rule(
     told = f"{_SHARES[name]} in more than {limit:.1%} of the rows"
     return RuleResult(name, "fatal", failing * beyond, told, sample)
 
-# %% ../../notebooks/20_data/22_rules.ipynb #cde452a6
-_MOST = 10_000  # rows that are compared with one another
+# %% ../../notebooks/20_data/22_rules.ipynb #45e42c7f
+_MOST = 10_000  # rows of a large batch that stand for all where a share is judged
+
+
+def _sampled(
+    rows: int,  # of a large batch
+) -> np.ndarray:  # numbers of the rows that are looked at
+    "Choose the rows of a large batch that stand for all."
+    return np.sort(np.random.Generator(np.random.PCG64(0)).permutation(rows)[:_MOST])
 
 
 def _near_share(
@@ -161,7 +168,7 @@ def _near_share(
     "Mark near texts, in a large batch those of a sample."
     if len(texts) <= _MOST:
         return mark_near(texts), 1.0
-    chosen = np.sort(np.random.Generator(np.random.PCG64(0)).permutation(len(texts))[:_MOST])
+    chosen = _sampled(len(texts))
     mask = np.zeros(len(texts), dtype=bool)
     mask[chosen] = mark_near(texts.iloc[chosen])
     # a text and its repetition are both in the sample with the square of the sampled share
@@ -171,19 +178,23 @@ def _near_share(
 def _repeat_rules(
     frame: pd.DataFrame,  # raw frame
     contract: Contract,  # what is right
+    repeated: pd.Series,  # rows whose text came before
 ) -> Iterator[RuleResult]:  # fatal rules
     "Judge how much of a batch repeats itself or gives labels away."
     text = frame["text"].astype("str")
     if contract.repeated_limit < 1:
-        mask = (text.duplicated() & text.notna()).to_numpy(bool)
+        mask = repeated.to_numpy(bool)
         yield _share_rule("repeated_share", frame, mask=mask, limit=contract.repeated_limit)
     if contract.near_limit < 1:
         mask, weight = _near_share(text)
         limit = contract.near_limit
         yield _share_rule("near_share", frame, mask=mask, limit=limit, weight=weight)
     if contract.told_limit < 1:
-        mask = share_told(frame).to_numpy(bool)
-        yield _share_rule("told_share", frame, mask=mask, limit=contract.told_limit)
+        sample = _sampled(len(frame))
+        mask = np.zeros(len(frame), dtype=bool)
+        mask[sample] = share_told(frame[["text", "label"]].iloc[sample]).to_numpy(bool)
+        limit, weight = contract.told_limit, len(frame) / max(len(sample), 1)
+        yield _share_rule("told_share", frame, mask=mask, limit=limit, weight=weight)
 
 # %% ../../notebooks/20_data/22_rules.ipynb #7a15ee03
 def _column_shares(
@@ -244,6 +255,7 @@ def judge_batch(
     contract: Contract,  # what is right
     *,
     bad: pd.Series,  # rows that break a rule of severity error
+    repeated: pd.Series,  # rows whose text came before
     as_of: pd.Timestamp | None = None,  # when the batch came in; nothing: freshness is not judged
 ) -> Iterator[RuleResult]:  # fatal rules and warnings
     "Judge a batch as a whole."
@@ -259,4 +271,4 @@ def judge_batch(
     yield RuleResult("two_labels", "fatal", int(labels < 2) * len(frame), few)
     yield from _column_shares(frame, contract)
     yield from _label_rules(frame, contract)
-    yield from _repeat_rules(frame, contract)
+    yield from _repeat_rules(frame, contract, repeated)

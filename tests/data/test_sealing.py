@@ -6,7 +6,9 @@ import pytest
 from mlops_lab.data.sealing import open_sealed, read_seal, seal_frame, visits
 from mlops_lab.data.segregation import split_by_time, split_frame
 from mlops_lab.data.world import world_frame
+from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import DataProblem, RecordProblem
+from mlops_lab.foundation.workspace import find_visits
 
 
 def test_only_readers_on_the_list_come_in_and_all_are_logged(tmp_path):
@@ -33,6 +35,17 @@ def test_no_other_program_reads_rows_by_accident(tmp_path, read):
         found = ""
     assert not any(text in found for text in rows["text"])
     assert rows["text"][0].encode() not in path.read_bytes()
+
+
+def test_a_lab_keeps_one_log_of_all_visits(tmp_path, lab):
+    for name in ("one", "two"):
+        seal_frame(world_frame(20), tmp_path / name)
+        open_sealed(tmp_path / name, reader="gate", lab=lab)
+    with pytest.raises(DataProblem):
+        open_sealed(tmp_path / "two", reader="train", lab=lab)
+    noted = ChainLog(find_visits(lab))
+    assert noted.verify() == 3 and [one.data["granted"] for one in noted.read()][-1] is False
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["one", "two"]
 
 
 def test_a_visit_that_was_wiped_out_is_noticed(tmp_path):
