@@ -72,6 +72,7 @@ def check_whole(store, most):
     return len(ids)
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_random_points_no_line_is_lost_or_repeated(tmp_path, log):
     root, dice = tmp_path / "store", random.Random(7)
     store, done, killed = RawStore(root), [0], 0
