@@ -39,13 +39,16 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def in_turns(**works: Callable[[], object]) -> dict[str, float]:
-    """Time several pieces of work in turns; give the median of each."""
-    taken = {name: [] for name in works}
+def in_turns(**works: Callable[[], object]) -> tuple[dict[str, float], dict[str, float]]:
+    """Time several pieces of work in turns; give the median wall and processor seconds of each."""
+    wall, processor = {name: [] for name in works}, {name: [] for name in works}
     for _ in range(ROUNDS):
         for name, work in works.items():
-            taken[name].append(seconds(work))
-    return {name: statistics.median(times) for name, times in taken.items()}
+            begin = time.process_time()
+            wall[name].append(seconds(work))
+            processor[name].append(time.process_time() - begin)
+    middle = statistics.median
+    return tuple({name: middle(took[name]) for name in works} for took in (wall, processor))
 
 
 def measure_contract(folder: Path, rows: int = 100_000) -> dict:
@@ -55,12 +58,14 @@ def measure_contract(folder: Path, rows: int = 100_000) -> dict:
     frame.to_parquet(folder / "rows.parquet", index=False)
     terms = infer_contract(frame, freshest_days=30)
     as_of = str(frame["at"].max())
-    found = in_turns(
+    found, processor = in_turns(
         check=lambda: check_frame(frame, terms, as_of=as_of),
         read_csv=lambda: pd.read_csv(folder / "rows.csv"),
         read_parquet=lambda: pd.read_parquet(folder / "rows.parquet"),
     )
-    ratios = {name: found["check"] / found[name] for name in ("read_csv", "read_parquet")}
+    readers = ("read_csv", "read_parquet")
+    ratios = {name: found["check"] / found[name] for name in readers}
+    ratios |= {f"{name}_cpu": processor["check"] / processor[name] for name in readers}
     return {"rows": rows, "seconds": found, "check_over": ratios}
 
 

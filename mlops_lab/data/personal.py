@@ -23,7 +23,7 @@ def find_personal(
     texts: pd.Series,  # any texts
 ) -> pd.DataFrame:  # one line per text: email and handle, true where one is found
     "Find texts that hold an address or a handle."
-    marked = texts.str.contains("@", regex=False, na=False).to_numpy(bool)
+    marked = texts.fillna("").str.contains("@", regex=False).to_numpy(bool)
     suspects, found = texts[marked], {}
     for name, pattern in (("email", EMAIL), ("handle", HANDLE)):
         found[name] = np.zeros(len(texts), dtype=bool)

@@ -151,8 +151,8 @@ def _share_rule(
     told = f"{_SHARES[name]} in more than {limit:.1%} of the rows"
     return RuleResult(name, "fatal", failing * beyond, told, sample)
 
-# %% ../../notebooks/20_data/22_rules.ipynb #45e42c7f
-_MOST = 10_000  # rows of a large batch that stand for all where a share is judged
+# %% ../../notebooks/20_data/22_rules.ipynb #772f4090
+_MOST = 5_000  # rows of a large batch that stand for all where a share is judged
 
 
 def _sampled(
