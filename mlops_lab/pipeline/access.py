@@ -202,7 +202,8 @@ def keep_notes(
 ) -> dict[str, Any]:  # the notes as text, and digests of files read elsewhere
     "Keep what a process opened so far."
     inside = folder.resolve()
-    paths = [Path(path) for path in read_accesses(place).read]
+    seen = read_accesses(place)
+    paths = [Path(path) for path in seen.read if path not in seen.written]
     outside = [path for path in paths if not path.is_relative_to(inside) and path.is_file()]
     opened = Path(place).read_text(encoding="utf-8") if Path(place).is_file() else ""
     return {"opened": opened, "read": {str(path): digest_file(path) for path in outside}}

@@ -167,6 +167,23 @@ def test_what_comes_before_must_be_the_same(forked, changes):
     assert (end.state, end.restored, forked.times) == ("done", 0, 2)
 
 
+def test_what_skipped_cells_read_without_declaring_it_is_told_and_must_be_the_same(fit):
+    secretly = fit.bench.folder / "own.txt"
+    secretly.write_text("1")
+    make = MAKE + f"\nrows.append(open({str(secretly)!r}).read())"
+    fit.fail(make=make)
+    end = fit.run(make=make).stages[0]
+    assert (end.restored, fit.times) == (3, 1)
+    assert any("own.txt" in note for note in end.notes), "though nobody opened it this time"
+    secretly.write_text("2")
+    fit.fail(make=make)
+    assert len(fit.kept) == 1
+    secretly.write_text("3")
+    end = fit.run(make=make).stages[0]
+    assert (end.state, end.restored) == ("done", 0)
+    assert "own.txt, which it read, changed since" in end.checkpoint
+
+
 def test_comments_and_forcing(forked):
     forked.fail()
     forked.trouble.touch()
