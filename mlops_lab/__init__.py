@@ -5,6 +5,7 @@ Modules:
 - `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
 - `mlops_lab.command_line.assessment_app`: Open the maturity assessment of this lab in a notebook, or show it as a table.
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
+- `mlops_lab.command_line.data_commands`: Offer at a terminal what the lab knows about data: sets, rows, contracts and versions.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
 - `mlops_lab.command_line.history_commands`: Offer at a terminal what the ledger and the run folders know.
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
@@ -19,11 +20,29 @@ Modules:
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
+- `mlops_lab.data.adapters`: Turn nested JSON, web pages and plain text into raw rows.
+- `mlops_lab.data.catalogue`: Describe public data sets as data: files, checksums, licence, labels and the tasks they allow.
+- `mlops_lab.data.changes`: Change a stream of rows from a known moment on, and keep the truth about it.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
+- `mlops_lab.data.data_home`: Keep verified copies of public data sets in one folder that all projects share.
+- `mlops_lab.data.download`: Bring one file from an address to a place, whole and verified or not at all.
+- `mlops_lab.data.drifts`: Make the drifts that production brings: other labels, other texts, other words, other meanings.
+- `mlops_lab.data.faults`: Plant the faults of careless upstream systems, with the truth about where they are.
+- `mlops_lab.data.feature_store`: Serve the latest features of an entity in microseconds, the same values that training joins.
+- `mlops_lab.data.feature_view`: Define features of an entity once, and join them as they were at any moment.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
+- `mlops_lab.data.ingestion`: Bring rows into the raw store in small batches, each of them once, whatever happens in between.
+- `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
+- `mlops_lab.data.personal`: Find and mask what names a person in a text: e-mail addresses and handles.
 - `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
+- `mlops_lab.data.published`: Read a public data set in the form it was published in, and give it the columns of the lab.
+- `mlops_lab.data.raw_store`: Keep every version of raw rows for ever, each named by its content.
+- `mlops_lab.data.rules`: Judge rows and batches by the terms of a contract, one named rule at a time.
+- `mlops_lab.data.sealing`: Keep the test rows under a seal that only the evaluator opens, and log who tried.
 - `mlops_lab.data.segregation`: Split rows into train, dev, test and holdout so that nothing leaks.
-- `mlops_lab.data.sources`: Load rows of the world or of the user's own file through one door.
+- `mlops_lab.data.sources`: Load rows of the world, of a public data set or of the user's own file through one door.
+- `mlops_lab.data.tables`: Read a table of the user, whatever its format, and give it the columns of the lab.
+- `mlops_lab.data.terms`: Write down what rows of a data set must be like, infer it from a good batch, keep it as a file.
 - `mlops_lab.data.views`: Draw what the findings say, in figures people want to look at.
 - `mlops_lab.data.world`: Make any number of course-feedback messages whose truth is known.
 - `mlops_lab.data.world_draws`: Draw random numbers that depend only on seed, row and position.
