@@ -2619,6 +2619,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'mlops_lab/pipeline/memory.py'),
                                            'mlops_lab.pipeline.memory.Memory.save': ( '50_pipeline/memory.html#memory.save',
                                                                                       'mlops_lab/pipeline/memory.py'),
+                                           'mlops_lab.pipeline.memory._look_again': ( '50_pipeline/memory.html#_look_again',
+                                                                                      'mlops_lab/pipeline/memory.py'),
                                            'mlops_lab.pipeline.memory._read_memory': ( '50_pipeline/memory.html#_read_memory',
                                                                                        'mlops_lab/pipeline/memory.py'),
                                            'mlops_lab.pipeline.memory._stamp': ( '50_pipeline/memory.html#_stamp',

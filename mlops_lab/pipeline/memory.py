@@ -90,18 +90,17 @@ class Memory:
         known = self._facts.get(name)
         if known and all(self._look(path) == mark for path, mark in known["files"].items()):
             return known["value"]
-        value, files = work_out()
-        if not self._keep(name, value, files):
+        worked_out = work_out()
+        if not self._keep(name, *worked_out):
             self._later[name] = work_out
-        return value
+        return worked_out[0]
 
     def _keep(self, name: str, value: Any, files: Iterable[Path]) -> bool:
         marks = {str(path): _stamp(path) for path in files}
-        is_old = all(mark is None or mark[3] < self._limit for mark in marks.values())
-        if is_old:
-            self._facts[name] = {"value": value, "files": marks}
-            self._changed = True
-        return is_old
+        if any(mark and mark[3] >= self._limit for mark in marks.values()):
+            return False
+        self._facts[name], self._changed = {"value": value, "files": marks}, True
+        return True
 
     def digest(
         self,
@@ -128,12 +127,8 @@ class Memory:
             self._note(mark, digest)
 
     def save(self) -> None:
-        "Keep the memory for the next run; what was too young is worked out once more."
-        if self._later and time.time_ns() - self._limit > 2 * self._young_ns:
-            self._limit = time.time_ns() - self._young_ns
-            for name, work_out in self._later.items():
-                with suppress(Exception):  # a file may be broken or gone by now
-                    self._keep(name, *work_out())
+        "Keep the memory for the next run."
+        _look_again(self)
         if self._changed and self._path:
             _write_memory(self._path, self._facts, self._digests)
 
@@ -144,6 +139,17 @@ class Memory:
         self._digests.pop(str(mark[0]), None)
         self._digests[str(mark[0])] = [digest, *mark[1:]]
         self._changed = True
+
+# %% ../../notebooks/50_pipeline/04_memory.ipynb #67b575d2
+def _look_again(
+    memory: Memory,  # at the end of a run
+) -> None:
+    "Work out once more what was too young, if it is old enough now."
+    if memory._later and time.time_ns() - memory._limit > 2 * memory._young_ns:
+        memory._limit = time.time_ns() - memory._young_ns
+        for name, work_out in memory._later.items():
+            with suppress(Exception):  # a file may be broken or gone by now
+                memory._keep(name, *work_out())
 
 # %% ../../notebooks/50_pipeline/04_memory.ipynb #91c8e43d
 def digest_place(
