@@ -173,7 +173,12 @@ def test_reproduce_comes_to_the_same(call, told):
 def test_explain_names_what_changed(call):
     assert call("explain", "gate").stdout.startswith("gate: in the store, made by ")
     changed = call("explain", "gate", minimum_macro_f1="0.3").stdout
-    assert changed == "gate: would run\n  parameters: minimum_macro_f1 changed from 0.2 to 0.3\n"
+    lines = changed.splitlines()
+    assert lines[:2] == [
+        "gate: would run",
+        "  parameters: minimum_macro_f1 changed from 0.2 to 0.3",
+    ]
+    assert lines[2].endswith("asked as: mlops-lab run --pipeline case_study")
 
 
 @pytest.mark.slow
@@ -278,6 +283,12 @@ def test_the_hook_is_a_script_that_git_can_run():
 
 
 PINS = "uv pip compile pyproject.toml --all-extras --universal --no-header --no-annotate"
+
+
+@runs("mlops-lab data list")
+def test_public_data_sets_are_listed_by_the_name_that_run_takes(tmp_path):
+    answer = readme.call(tmp_path, "data", "list")
+    assert answer.returncode == 0 and "goemotions" in answer.stdout
 
 
 @runs(PINS)

@@ -91,16 +91,9 @@ class Memory:
         if known and all(self._look(path) == mark for path, mark in known["files"].items()):
             return known["value"]
         worked_out = work_out()
-        if not self._keep(name, *worked_out):
+        if not _keep(self, name, *worked_out):
             self._later[name] = work_out
         return worked_out[0]
-
-    def _keep(self, name: str, value: Any, files: Iterable[Path]) -> bool:
-        marks = {str(path): _stamp(path) for path in files}
-        if any(mark and mark[3] >= self._limit for mark in marks.values()):
-            return False
-        self._facts[name], self._changed = {"value": value, "files": marks}, True
-        return True
 
     def digest(
         self,
@@ -140,7 +133,21 @@ class Memory:
         self._digests[str(mark[0])] = [digest, *mark[1:]]
         self._changed = True
 
-# %% ../../notebooks/50_pipeline/04_memory.ipynb #67b575d2
+# %% ../../notebooks/50_pipeline/04_memory.ipynb #81c8afaa
+def _keep(
+    memory: Memory,  # that remembers
+    name: str,  # of what was worked out
+    value: Any,  # what it came to
+    files: Iterable[Path],  # what it came from
+) -> bool:  # whether it may be remembered
+    "Remember what was worked out, unless a file is too young."
+    marks = {str(path): _stamp(path) for path in files}
+    if any(mark and mark[3] >= memory._limit for mark in marks.values()):
+        return False
+    memory._facts[name], memory._changed = {"value": value, "files": marks}, True
+    return True
+
+
 def _look_again(
     memory: Memory,  # at the end of a run
 ) -> None:
@@ -149,7 +156,7 @@ def _look_again(
         memory._limit = time.time_ns() - memory._young_ns
         for name, work_out in memory._later.items():
             with suppress(Exception):  # a file may be broken or gone by now
-                memory._keep(name, *work_out())
+                _keep(memory, name, *work_out())
 
 # %% ../../notebooks/50_pipeline/04_memory.ipynb #91c8e43d
 def digest_place(
