@@ -2,7 +2,10 @@
 
 Modules:
 
+- `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
+- `mlops_lab.command_line.assessment_app`: Open the maturity assessment of this lab in a notebook, or show it as a table.
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
+- `mlops_lab.command_line.data_commands`: Offer at a terminal what the lab knows about data: sets, rows, contracts and versions.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
 - `mlops_lab.command_line.history_commands`: Offer at a terminal what the ledger and the run folders know.
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
@@ -17,11 +20,29 @@ Modules:
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
+- `mlops_lab.data.adapters`: Turn nested JSON, web pages and plain text into raw rows.
+- `mlops_lab.data.catalogue`: Describe public data sets as data: files, checksums, licence, labels and the tasks they allow.
+- `mlops_lab.data.changes`: Change a stream of rows from a known moment on, and keep the truth about it.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
+- `mlops_lab.data.data_home`: Keep verified copies of public data sets in one folder that all projects share.
+- `mlops_lab.data.download`: Bring one file from an address to a place, whole and verified or not at all.
+- `mlops_lab.data.drifts`: Make the drifts that production brings: other labels, other texts, other words, other meanings.
+- `mlops_lab.data.faults`: Plant the faults of careless upstream systems, with the truth about where they are.
+- `mlops_lab.data.feature_store`: Serve the latest features of an entity in microseconds, the same values that training joins.
+- `mlops_lab.data.feature_view`: Define features of an entity once, and join them as they were at any moment.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
+- `mlops_lab.data.ingestion`: Bring rows into the raw store in small batches, each of them once, whatever happens in between.
+- `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
+- `mlops_lab.data.personal`: Find and mask what names a person in a text: e-mail addresses and handles.
 - `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
+- `mlops_lab.data.published`: Read a public data set in the form it was published in, and give it the columns of the lab.
+- `mlops_lab.data.raw_store`: Keep every version of raw rows for ever, each named by its content.
+- `mlops_lab.data.rules`: Judge rows and batches by the terms of a contract, one named rule at a time.
+- `mlops_lab.data.sealing`: Keep the test rows under a seal that only the evaluator opens, and log who tried.
 - `mlops_lab.data.segregation`: Split rows into train, dev, test and holdout so that nothing leaks.
-- `mlops_lab.data.sources`: Load rows of the world or of the user's own file through one door.
+- `mlops_lab.data.sources`: Load rows of the world, of a public data set or of the user's own file through one door.
+- `mlops_lab.data.tables`: Read a table of the user, whatever its format, and give it the columns of the lab.
+- `mlops_lab.data.terms`: Write down what rows of a data set must be like, infer it from a good batch, keep it as a file.
 - `mlops_lab.data.views`: Draw what the findings say, in figures people want to look at.
 - `mlops_lab.data.world`: Make any number of course-feedback messages whose truth is known.
 - `mlops_lab.data.world_draws`: Draw random numbers that depend only on seed, row and position.
@@ -40,6 +61,37 @@ Modules:
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
+- `mlops_lab.maturity.answers`: Hold what one person claims about a project, and carry it through JSON unchanged.
+- `mlops_lab.maturity.assessment`: Weigh each claim against its evidence, and tell what every model makes of the rest.
+- `mlops_lab.maturity.assessment_widget`: Let a person answer with the evidence beside each question and every level in sight.
+- `mlops_lab.maturity.bank`: Read the criteria every assessment asks, and refuse a bank that contradicts itself.
+- `mlops_lab.maturity.code_checks`: Judge what git, its people, CI files and tests prove, lab or no lab.
+- `mlops_lab.maturity.comparison`: Tell what a project gained and lost between two assessments, lost evidence above all.
+- `mlops_lab.maturity.crosswalk`: Put the models side by side and count how far they disagree on the same project.
+- `mlops_lab.maturity.disagreement`: Show where several raters differ, and choose what is worth talking about.
+- `mlops_lab.maturity.document_checks`: Judge what definitions and documents in version control prove.
+- `mlops_lab.maturity.evidence`: Ask every check about a project and tell how far each criterion is proved.
+- `mlops_lab.maturity.findings`: Say what one check found: how much, how far it proves, and where a person can look.
+- `mlops_lab.maturity.history`: Keep every assessment in a log that only grows, and open a round when all have answered.
+- `mlops_lab.maturity.lenses`: Tell the level that published maturity models give to the same answers.
+- `mlops_lab.maturity.model_checks`: Judge what the decision log proves about models.
+- `mlops_lab.maturity.monitor_checks`: Judge what monitoring records and alerts prove.
+- `mlops_lab.maturity.next_steps`: Name the three steps worth taking first, with the lesson that teaches each.
+- `mlops_lab.maturity.page`: Write an assessment as a page that stands alone, and as a badge.
+- `mlops_lab.maturity.published_models`: Read what published maturity models ask at each of their levels.
+- `mlops_lab.maturity.radar`: Draw nine dimensions as two shapes: what is claimed, and what counts.
+- `mlops_lab.maturity.report`: Tell an assessment in words: levels, what is missing, what to do next.
+- `mlops_lab.maturity.repository`: Read from git who changed what, and from the tree what is written down.
+- `mlops_lab.maturity.run_checks`: Judge what pipeline runs prove: order, triggers, data, records.
+- `mlops_lab.maturity.run_traces`: Read what pipeline runs left in a workspace: ledger, records, executed notebooks.
+- `mlops_lab.maturity.service_checks`: Judge what deployments and stored scores prove.
+- `mlops_lab.maturity.session`: Keep what a person is answering: saved at once, resumed later, exported in four forms.
+- `mlops_lab.maturity.store_traces`: Read from the tracking and score databases what was trained and what was answered.
+- `mlops_lab.maturity.test_reports`: Read which tests a project has, which CI runs them, and how they ended.
+- `mlops_lab.maturity.test_score`: Count the 28 tests of the ML Test Score and name the band of the weakest section.
+- `mlops_lab.maturity.texts`: Say things about an assessment in English or Spanish.
+- `mlops_lab.maturity.traces`: Gather everything a project left behind, each source read once and only if asked for.
+- `mlops_lab.maturity.training_checks`: Judge what the tracking store proves about trainings.
 - `mlops_lab.models.bag_model`: Compute probabilities from a bag of features with one table and NumPy.
 - `mlops_lab.models.bundle`: Keep a whole model in one folder that can be checked and read without running any of its content.
 - `mlops_lab.models.candidates`: Offer the candidates by name.

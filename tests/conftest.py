@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -30,3 +31,12 @@ def settings(tmp_path: Path) -> Settings:
 def lab(settings: Settings) -> Workspace:
     """The empty lab of these settings."""
     return Workspace(settings.workspace).create()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The data home that holds real data sets, or a skip that says where they are looked for."""
+    home = Path(os.environ.get("MLOPS_LAB_DATA_HOME") or PROJECT.parent / "shared" / "data")
+    if not (home / "goemotions" / "train.tsv").is_file():
+        pytest.skip(f"no real data sets in {home}; MLOPS_LAB_DATA_HOME names another folder")
+    return home

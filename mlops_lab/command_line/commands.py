@@ -34,15 +34,30 @@ def doctor(as_json: bool) -> None:
     if not all(finding.passed for finding in findings):
         sys.exit(1)
 
-# %% ../../notebooks/95_command_line/08_commands.ipynb #2d558894
-_FILE = click.Path(exists=True, dir_okay=False)
+# %% ../../notebooks/95_command_line/08_commands.ipynb #4b282a1f
+class _DataName(click.Path):
+    "A file, or the name of a public data set."
+
+    def convert(
+        self,
+        value: str,  # as typed
+        param: click.Parameter | None,  # it was typed for
+        ctx: click.Context | None,  # of the command
+    ) -> str:  # a name, or a path that exists
+        "Let names of the catalogue pass, and check that other words are files."
+        from mlops_lab.data.catalogue import list_data_sets
+
+        return value if value in list_data_sets() else super().convert(value, param, ctx)
+
+# %% ../../notebooks/95_command_line/08_commands.ipynb #de762f9f
+_FILE = _DataName(exists=True, dir_okay=False)
 _WHAT = (
     click.option("--pipeline", default="case_study", show_default=True, help="Which pipeline."),
     click.option("--profile", default="", metavar="NAME", help="Parameter values by one name."),
     click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter."),
 )
 _OWN = (
-    click.option("--data", type=_FILE, help="Your own CSV, TSV, JSON lines or Parquet file."),
+    click.option("--data", type=_FILE, help="Your own table, or a name of mlops-lab data list."),
     click.option("--text", help="Its column of texts."),
     click.option("--label", help="Its column of labels."),
 )

@@ -8,8 +8,10 @@ only here."""
 # %% auto #0
 __all__ = []
 
-# %% ../../notebooks/95_command_line/12_program.ipynb #9af6750c
+# %% ../../notebooks/95_command_line/12_program.ipynb #b25a4be8
+from .assessing import assess
 from .commands import main
+from .data_commands import data
 from .history_commands import diff, reproduce, runs, show, status
 from .upkeep_commands import clean
 
@@ -17,4 +19,4 @@ from .upkeep_commands import clean
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (runs, status, show, diff, reproduce, clean)
+_JOINED = (assess, clean, data, runs, status, show, diff, reproduce)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .wiring import make_probes, make_promises, make_sharing
+from ..data.catalogue import list_data_sets
 from ..foundation.errors import PipelineProblem
 from ..foundation.settings import Settings, read_settings
 from ..foundation.workspace import open_workspace
@@ -32,7 +33,7 @@ class RunRequest:
 
     pipeline: str = "case_study"  # folder under notebooks/pipelines, or a path
     profile: str = ""  # name of a profile of the pipeline
-    data: str | None = None  # file of the user's own data
+    data: str | None = None  # file of the user's own data, or a data set of the catalogue
     text: str | None = None  # its column of texts
     label: str | None = None  # its column of labels
     parameters: tuple[str, ...] = ()  # name=value, or stage.name=value
@@ -65,7 +66,8 @@ def _own_settings(
     own = {"text_column": request.text, "label_column": request.label}
     changes = {key: value for key, value in own.items() if value}
     if request.data:
-        changes["data_set"] = str(Path(request.data).resolve())
+        public = request.data in list_data_sets()
+        changes["data_set"] = request.data if public else str(Path(request.data).resolve())
     elif changes:
         raise PipelineProblem("--text and --label name columns of --data", "--data FILE")
     return replace(settings, **changes)

@@ -15,6 +15,7 @@ __all__ = ['digest_code', 'Closure', 'find_closure']
 import ast
 import os
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -151,7 +152,10 @@ def _assigned(
     names = [target.id for target in targets if isinstance(target, ast.Name)]
     return names if len(names) == len(targets) and "__all__" not in names else []
 
-# %% ../../notebooks/50_pipeline/13_closure.ipynb #b3b5e0ec
+# %% ../../notebooks/50_pipeline/13_closure.ipynb #c0a729b4
+_YOUNG_NS = 2_000_000_000  # a second change of so young a file might carry the same time
+
+
 def _find_module(
     roots: tuple[Path, ...],  # folders in which local modules are looked for
     name: str,  # dotted name
@@ -163,7 +167,9 @@ def _find_module(
             if name and os.path.isfile(path):
                 stat = os.stat(path)
                 stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-                return _read_module(name, Path(path), stamp)
+                is_young = time.time_ns() - stat.st_ctime_ns < _YOUNG_NS
+                read = _read_module.__wrapped__ if is_young else _read_module
+                return read(name, Path(path), stamp)
     return None
 
 # %% ../../notebooks/50_pipeline/13_closure.ipynb #1302443f

@@ -78,9 +78,7 @@ class _ForkedNotebook:
         elif "finished" in message:
             self.finished = True
             self.execution.forks.learn(self.execution.server, message["imported"])
-            if message["widgets"]:
-                state = {"application/vnd.jupyter.widget-state+json": message["widgets"]}
-                self.manager.nb.metadata["widgets"] = nbformat.from_dict(state)
+            _keep_widgets(self.manager.nb, message["widgets"])
 
     def _take(self, output: dict[str, Any]) -> None:
         "Add one output to the cell."
@@ -122,6 +120,16 @@ def _hand_on(
     take_answer(kept, message["asked"], answer=answer, notebook=notebook.manager.nb)
     if kept.declined:
         raise Ended(Outcome("declined", 0.0, None, kept.declined))
+
+# %% ../../notebooks/50_pipeline/28_fork_run.ipynb #bde96ea5
+def _keep_widgets(
+    notebook: Any,  # whose cells ran
+    widgets: dict[str, Any] | None,  # state of the widgets they made
+) -> None:
+    "Keep the state of widgets, so that a reader sees them."
+    if widgets:
+        state = {"application/vnd.jupyter.widget-state+json": widgets}
+        notebook.metadata["widgets"] = nbformat.from_dict(state)
 
 # %% ../../notebooks/50_pipeline/28_fork_run.ipynb #c65461db
 def _update_displays(

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ class Memory:
         *,
         young_ns: int = _YOUNG_NS,  # age below which a file is not trusted
     ) -> None:
-        self._path, self._limit = path, time.time_ns() - young_ns
+        self._path, self._young_ns, self._limit = path, young_ns, time.time_ns() - young_ns
+        self._later: dict[str, Callable[[], tuple[Any, Iterable[Path]]]] = {}
         self._seen: dict[str, list[int] | None] = {}
         self._changed = False
         self._facts, self._digests = _read_memory(path)
@@ -88,12 +90,17 @@ class Memory:
         known = self._facts.get(name)
         if known and all(self._look(path) == mark for path, mark in known["files"].items()):
             return known["value"]
-        value, files = work_out()
+        worked_out = work_out()
+        if not self._keep(name, *worked_out):
+            self._later[name] = work_out
+        return worked_out[0]
+
+    def _keep(self, name: str, value: Any, files: Iterable[Path]) -> bool:
         marks = {str(path): _stamp(path) for path in files}
-        if all(mark is None or mark[3] < self._limit for mark in marks.values()):
-            self._facts[name] = {"value": value, "files": marks}
-            self._changed = True
-        return value
+        if any(mark and mark[3] >= self._limit for mark in marks.values()):
+            return False
+        self._facts[name], self._changed = {"value": value, "files": marks}, True
+        return True
 
     def digest(
         self,
@@ -121,6 +128,7 @@ class Memory:
 
     def save(self) -> None:
         "Keep the memory for the next run."
+        _look_again(self)
         if self._changed and self._path:
             _write_memory(self._path, self._facts, self._digests)
 
@@ -131,6 +139,17 @@ class Memory:
         self._digests.pop(str(mark[0]), None)
         self._digests[str(mark[0])] = [digest, *mark[1:]]
         self._changed = True
+
+# %% ../../notebooks/50_pipeline/04_memory.ipynb #67b575d2
+def _look_again(
+    memory: Memory,  # at the end of a run
+) -> None:
+    "Work out once more what was too young, if it is old enough now."
+    if memory._later and time.time_ns() - memory._limit > 2 * memory._young_ns:
+        memory._limit = time.time_ns() - memory._young_ns
+        for name, work_out in memory._later.items():
+            with suppress(Exception):  # a file may be broken or gone by now
+                memory._keep(name, *work_out())
 
 # %% ../../notebooks/50_pipeline/04_memory.ipynb #91c8e43d
 def digest_place(

@@ -192,8 +192,6 @@ def make_stage(
     trouble = _keep(run, record, replace(made, notes=list(used.notes()), noted=used.digests))
     if trouble:
         return replace(end, state="failed", reason=trouble)
-    if run.checkpoints:
-        run.checkpoints.drop()
     return replace(end, record=record.digest, notes=(*end.notes, *used.notes()))
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #87e1829c
@@ -231,6 +229,8 @@ def _keep(
         return f"its result could not be kept: {error}"
     if run.options.shared:
         run.options.shared.offer(kept)
+    if run.checkpoints:
+        run.checkpoints.drop()
     return ""
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #b1f976b4
@@ -257,7 +257,10 @@ def _attempt_often(
             break
     return outcome
 
-# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #6bf76384
+# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #43a098c2
+_LIMITS = ("timeout_s", "cell_timeout_s", "memory_mb")
+
+
 def _attempt(
     run: StageRun,  # what to do
     before: "Before",  # what there was
@@ -272,13 +275,11 @@ def _attempt(
     from mlops_lab.pipeline.engine import execute_stage
     from mlops_lab.pipeline.execution import Execution
 
-    name, folder = run.spec.name, run.folder
+    name, folder, spec = run.spec.name, run.folder, run.spec
     (folder / "logs").mkdir(exist_ok=True)
     execution = Execution(
         folder=folder,
-        timeout_s=run.spec.timeout_s,
-        cell_timeout_s=run.spec.cell_timeout_s,
-        memory_mb=run.spec.memory_mb,
+        **{key: getattr(spec, key) for key in _LIMITS},
         cancel=run.options.cancel,
         on_cell=lambda cell, cells: run.tell(Progress(name, "running", cell, cells)),
         log=folder / "logs" / f"{name}.log",
@@ -287,14 +288,13 @@ def _attempt(
         watch=before.watch,
         checkpoints=run.checkpoints,
     )
-    values = run.parameters | {"workspace": str(folder)}
-    output = folder / "notebooks" / f"{name}.ipynb"
-    return execute_stage(run.spec.notebook, output, parameters=values, execution=execution)
+    asked = {"parameters": run.parameters | {"workspace": str(folder)}, "execution": execution}
+    return execute_stage(spec.notebook, folder / "notebooks" / f"{name}.ipynb", **asked)
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #d42589b9
 def finish_stage(
     run: StageRun,  # what to do
 ) -> StageEnd:  # how it ended
     "Restore a stage from the store, or run it."
-    found = restore_stage(run)
-    return found if isinstance(found, StageEnd) else make_stage(run, found)
+    end = restore_stage(run)
+    return make_stage(run, end) if isinstance(end, Needed) else end

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_lab.data.contract import Contract, check_frame, contract_for, divide_frame
+from mlops_lab.data.contract import check_frame, divide_frame
+from mlops_lab.data.terms import Contract, contract_for
 from mlops_lab.data.world import world_frame
 from mlops_lab.foundation.errors import DataProblem
 

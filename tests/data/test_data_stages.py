@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mlops_lab.data.sealing import open_sealed, read_seal
 from mlops_lab.foundation.errors import DataProblem
 
 STAGES = Path(__file__).parents[2] / "notebooks" / "pipelines" / "case_study"
@@ -33,13 +34,15 @@ def test_the_world_goes_through_all_data_stages(tmp_path):
     assert records["02_validate"]["metrics"]["quarantined"] == 0
     assert len(list((tmp_path / "figures" / "explore").glob("*.svg"))) == 6
     sizes = [len(pd.read_parquet(tmp_path / f"data/{part}.parquet")) for part in PARTS]
-    assert sum(sizes) == 1_500 and segregate["verdict"]["passed"]
+    sealed = read_seal(tmp_path / "data/test.sealed")
+    assert sealed.readers == ("evaluate", "gate") and not (tmp_path / "data/test.parquet").exists()
+    assert sum(sizes) + sealed.rows == 1_500 and segregate["verdict"]["passed"]
     assert records["04_prepare"]["headline"].startswith("1,500 rows are prepared")
     train = pd.read_parquet(tmp_path / "data/train.parquet")
     assert {"posterior_joy", "author", "at"} <= set(train) and "emotion" not in train
 
 
-PARTS = ("train", "dev", "test", "holdout")
+PARTS = ("train", "dev", "holdout")
 
 
 def given(name, **ingest):
@@ -58,6 +61,20 @@ def test_an_own_file_goes_through_all_data_stages(tmp_path):
     quarantine = pd.read_parquet(tmp_path / "data/quarantine.parquet")
     assert quarantine["reasons"].tolist() == ["text_present"]
     assert records["05_segregate"]["metrics"]["worst_leak"] == 0
+
+
+@pytest.mark.real_data
+def test_a_public_data_set_goes_through_all_data_stages(tmp_path, real_data, monkeypatch):
+    monkeypatch.setenv("MLOPS_LAB_DATA_HOME", str(real_data))
+    public = {"data_set": "goemotions", "rows": 3_000}
+    records = {name: run_stage(name, tmp_path, **given(name, **public)) for name in NAMES}
+    source = json.loads((tmp_path / "data/source.json").read_text(encoding="utf-8"))
+    assert source["kind"] == "goemotions" and source["rows_found"] == 54_263
+    assert source["splits"] == {"train": 43_410, "dev": 5_426, "test": 5_427}
+    assert records["01_ingest"]["metrics"] == {"rows": 3_000, "labels": 7}
+    assert records["05_segregate"]["metrics"]["worst_leak"] == 0
+    test = open_sealed(tmp_path / "data/test.sealed", reader="evaluate")
+    assert len(test) == records["05_segregate"]["metrics"]["test"]
 
 
 def test_a_broken_source_stops_at_validation_and_leaves_its_report(tmp_path):

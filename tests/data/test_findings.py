@@ -109,3 +109,8 @@ def test_drawing_leaves_pyplot_alone():
         check=True,
     )
     assert done.stdout.strip() == "False"
+
+
+def test_a_column_of_topics_without_a_topic_is_no_topic():
+    frame = world_frame(200).assign(topic=pd.Series([None] * 200, dtype="str"))
+    assert "strongest_topic" not in find_facts(frame)

@@ -121,7 +121,7 @@ def check_settings_documented(root: Path) -> list[Violation]:
 
 
 def commands(root: Path) -> dict[str, tuple[Module, ast.AST]]:
-    "The subcommands of the command line, read from its modules."
+    "The subcommands of the command line, with those of its groups, read from its modules."
     found = {}
     for module in modules(root):
         if module.area != "command_line":
@@ -130,12 +130,15 @@ def commands(root: Path) -> dict[str, tuple[Module, ast.AST]]:
             for decorator in node.decorator_list:
                 call = decorator if isinstance(decorator, ast.Call) else None
                 target = call.func if call else decorator
-                if getattr(target, "attr", "") != "command":
+                kind, owner = getattr(target, "attr", ""), getattr(target, "value", None)
+                if kind not in ("command", "group") or getattr(owner, "id", "") == "click":
                     continue
                 name = node.name.rstrip("_").replace("_", "-")
                 texts = [a.value for a in (call.args if call else []) if _is_text(a)]
                 texts += [k.value.value for k in (call.keywords if call else []) if k.arg == "name"]
-                found[texts[0] if texts else name.removesuffix("-command")] = (module, node)
+                word = texts[0] if texts else name.removesuffix("-command")
+                group = getattr(owner, "id", "main")  # a group is called as its function is
+                found[word if group == "main" else f"{group} {word}"] = (module, node)
     return found
 
 

@@ -1,0 +1,231 @@
+"""Measure the data area beside plain pandas, plain SQLite and an estimate of its own ceiling.
+
+    python benchmarks/data/run.py [PART ...] [--rows N]
+
+Parts: contract, features, leakage, world. Each ratio is taken in one process and one run, both
+sides in turns. `world` generates N rows (one million) in a process of its own: some minutes.
+"""
+
+import argparse
+import json
+import resource
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlops_lab.data.contract import check_frame
+from mlops_lab.data.feature_store import FeatureStore
+from mlops_lab.data.feature_view import author_activity, compute_features
+from mlops_lab.data.segregation import leakage_report, split_frame
+from mlops_lab.data.terms import infer_contract
+from mlops_lab.data.world import generate_world, world_frame
+from mlops_lab.data.world_posterior import ceiling
+
+ROUNDS = 7
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Give the seconds a piece of work takes."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def in_turns(**works: Callable[[], object]) -> tuple[dict[str, float], dict[str, float]]:
+    """Time several pieces of work in turns; give the median wall and processor seconds of each."""
+    wall, processor = {name: [] for name in works}, {name: [] for name in works}
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            begin = time.process_time()
+            wall[name].append(seconds(work))
+            processor[name].append(time.process_time() - begin)
+    middle = statistics.median
+    return tuple({name: middle(took[name]) for name in works} for took in (wall, processor))
+
+
+def measure_contract(folder: Path, rows: int = 100_000) -> dict:
+    """Check a contract with every rule, beside reading the same rows with pandas."""
+    frame = world_frame(rows, seed=3).sort_values("at", ignore_index=True)
+    frame.to_csv(folder / "rows.csv", index=False)
+    frame.to_parquet(folder / "rows.parquet", index=False)
+    terms = infer_contract(frame, freshest_days=30)
+    as_of = str(frame["at"].max())
+    found, processor = in_turns(
+        check=lambda: check_frame(frame, terms, as_of=as_of),
+        read_csv=lambda: pd.read_csv(folder / "rows.csv"),
+        read_parquet=lambda: pd.read_parquet(folder / "rows.parquet"),
+    )
+    readers = ("read_csv", "read_parquet")
+    ratios = {name: found["check"] / found[name] for name in readers}
+    ratios |= {f"{name}_cpu": processor["check"] / processor[name] for name in readers}
+    return {"rows": rows, "seconds": found, "check_over": ratios}
+
+
+def measure_leakage(folder: Path, rows: int = 100_000) -> dict:
+    """Report all leaks between four splits, near texts included."""
+    splits = split_frame(world_frame(rows, seed=3), seed=7)
+    taken = statistics.median(seconds(lambda: leakage_report(splits)) for _ in range(3))
+    return {"rows": rows, "pairs": 6, "seconds": taken}
+
+
+def measure_features(folder: Path, rows: int = 30_000, calls: int = 30_000) -> dict:
+    """Get features one by one, beside the bare SELECT on the same file, in turns call by call."""
+    view = author_activity()
+    table = compute_features(view, world_frame(rows, seed=3))
+    store = FeatureStore(folder / "features.db", view)
+    store.materialise(table)
+    columns = ", ".join(f'"{name}"' for name in view.features)
+    query = f'SELECT {columns} FROM "{view.name}" WHERE entity = ?'
+    bare = sqlite3.connect(folder / "features.db")
+    known = table["entity"].unique()
+    entities = np.random.default_rng(1).choice(known, calls).tolist()
+    taken = {"get": [], "select": []}
+    for entity in entities:
+        begin = time.perf_counter_ns()
+        bare.execute(query, (entity,)).fetchone()
+        middle = time.perf_counter_ns()
+        store.get(entity)
+        taken["get"].append(time.perf_counter_ns() - middle)
+        taken["select"].append(middle - begin)
+    bare.close()
+    store.close()
+    shares = (50, 99)
+    us = {
+        name: {f"p{q}": float(np.percentile(t, q)) / 1e3 for q in shares}
+        for name, t in taken.items()
+    }
+    ratio = {f"p{q}": us["get"][f"p{q}"] / us["select"][f"p{q}"] for q in shares}
+    return {"entities": len(known), "calls": calls, "us": us, "get_over_select": ratio}
+
+
+CHILD = """
+import json, resource, sys, time
+from mlops_lab.data.world import generate_world
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+begin, rows, letters, seen = time.perf_counter(), 0, 0, set()
+for frame in generate_world(int(sys.argv[1])):
+    rows += len(frame)
+    letters += int(frame["text"].str.len().sum())
+taken = time.perf_counter() - begin
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"rows": rows, "rows_per_s": rows / taken, "peak_mib": peak / 1024,
+                  "imports_mib": before / 1024, "characters": letters}))
+"""
+
+
+def _macro_f1(truth: np.ndarray, given: np.ndarray) -> float:
+    """Give the mean F1 of all labels."""
+    scores = []
+    for label in np.unique(truth):
+        hit = np.sum((truth == label) & (given == label))
+        scores.append(2 * hit / (np.sum(truth == label) + np.sum(given == label)))
+    return float(np.mean(scores))
+
+
+def _count_ceiling(frame: pd.DataFrame) -> dict:
+    """Estimate the ceiling from drawn labels: answer as the posterior says, and count."""
+    names = [name for name in frame if name.startswith("posterior_")]
+    labels = np.array([name.removeprefix("posterior_") for name in names])
+    chances = frame[names].to_numpy()
+    best = labels[chances.argmax(axis=1)]
+    truth = frame["label"].to_numpy(dtype=object)
+    # calibration: of the labels a posterior calls 70 % likely, 70 % must be true
+    own = chances[np.arange(len(frame)), np.searchsorted(labels, truth.astype(str))]
+    gaps = []
+    for place, label in enumerate(labels):
+        for low in np.arange(0, 1, 0.1):
+            inside = (chances[:, place] >= low) & (chances[:, place] < low + 0.1)
+            if inside.sum() > 500:
+                gaps.append(abs((truth[inside] == label).mean() - chances[inside, place].mean()))
+    return {
+        "accuracy": float((best == truth).mean()),
+        "macro_f1": _macro_f1(truth, best),
+        "log_loss": float(-np.log(np.maximum(own, 1e-12)).mean()),
+        "largest_calibration_gap": float(max(gaps)),
+    }
+
+
+def _difficulty(language: str) -> dict:
+    """Score TF-IDF with logistic regression, and a lexicon of telling words, on one language."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    from mlops_lab.data.findings import telling_words
+
+    both = world_frame(60_000, seed=3)
+    frame = both[both["language"] == language].head(25_000).reset_index(drop=True)
+    train, test = frame.head(20_000), frame.tail(len(frame) - 20_000)
+    grams = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    model = LogisticRegression(max_iter=200, C=4.0)
+    model.fit(grams.fit_transform(train["text"]), train["label"])
+    given = model.predict(grams.transform(test["text"]))
+    truth = test["label"].to_numpy(dtype=object)
+    lexicon = telling_words(train, each=20).set_index("word")["label"].to_dict()
+    common = train["label"].mode()[0]
+
+    def look_up(text: str) -> str:
+        votes = [lexicon[word] for word in text.lower().split() if word in lexicon]
+        return max(set(votes), key=lambda label: (votes.count(label), label)) if votes else common
+
+    looked = np.array([look_up(text) for text in test["text"]], dtype=object)
+    return {
+        "train_rows": len(train),
+        "test_rows": len(test),
+        "tfidf_macro_f1": _macro_f1(truth, given),
+        "lexicon_macro_f1": _macro_f1(truth, looked),
+        "ceiling_macro_f1": ceiling(test).macro_f1,
+    }
+
+
+def measure_world(folder: Path, rows: int = 1_000_000) -> dict:
+    """Generate a stream in a process of its own, confirm the ceiling, and score plain models."""
+    ran = subprocess.run(
+        [sys.executable, "-c", CHILD, str(rows)], capture_output=True, text=True, check=True
+    )
+    frame = pd.concat(generate_world(100_000, seed=9), ignore_index=True)
+    plain = frame["text"].str.lower().str.replace(r"\W+", " ", regex=True)
+    computed = ceiling(frame)
+    return {
+        "stream": json.loads(ran.stdout),
+        "distinct_normalised_texts": float(plain.nunique() / len(plain)),
+        "ceiling_computed": {"accuracy": computed.accuracy, "macro_f1": computed.macro_f1},
+        "ceiling_counted": _count_ceiling(frame),
+        "difficulty": {language: _difficulty(language) for language in ("en", "es")},
+    }
+
+
+PARTS = {
+    "contract": measure_contract,
+    "features": measure_features,
+    "leakage": measure_leakage,
+    "world": measure_world,
+}
+
+
+def main() -> None:
+    """Measure the parts asked for, and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the world")
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no part {min(unknown)!r}; known: {', '.join(PARTS)}")
+    told = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in asked.parts or PARTS:
+            more = {"rows": asked.rows} if name == "world" else {}
+            told[name] = PARTS[name](Path(folder), **more)
+    told["peak_mib_here"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""The assessment as a person meets it: in JupyterLab, in headless Chromium."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PROJECT = Path(__file__).parents[2]
+NOTEBOOK = PROJECT / "notebooks/apps/assessment.ipynb"
+PATIENCE_MS = 90_000
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def wait_for(address: str, seconds: float = 60) -> None:
+    """Wait until a server answers at all."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.3)
+    raise TimeoutError(address)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A small project with the notebook in it, set to assess this project."""
+    home = tmp_path_factory.mktemp("home")
+    notebook = json.loads(NOTEBOOK.read_text())
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"]).replace('project = ""', f"project = {str(home)!r}")
+    (home / "assessment.ipynb").write_text(json.dumps(notebook))
+    (home / "tests").mkdir()
+    (home / "tests/test_model.py").write_text("def test_predict():\n    assert True\n")
+    for words in (["init", "-q"], ["add", "tests"]):
+        subprocess.run(["git", "-C", str(home), *words], check=True)
+    return home
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(home):
+    """The address of a JupyterLab on that project."""
+    port = free_port()
+    own = {"PYTHONPATH": str(PROJECT), "JUPYTER_CONFIG_DIR": str(home / ".jupyter")}
+    words = ["--no-browser", f"--port={port}", "--IdentityProvider.token=t", "--allow-root"]
+    words += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={home}"]
+    command = [sys.executable, "-m", "jupyterlab", *words]
+    server = subprocess.Popen(
+        command,
+        cwd=home,
+        env={**os.environ, **own},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api?token=t")
+        yield f"http://127.0.0.1:{port}/lab/tree/assessment.ipynb?token=t&reset"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip("no Chromium here")
+    with playwright.sync_playwright() as pw:
+        browser = pw.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def open_widget(browser, address, width=1300):
+    """Open the notebook and run it."""
+    page = browser.new_page(viewport={"width": width, "height": 1100})
+    page.goto(address)
+    page.wait_for_selector(".jp-Notebook", timeout=PATIENCE_MS)
+    page.get_by_text("| Idle").first.wait_for(timeout=PATIENCE_MS)
+    page.wait_for_timeout(4_000)  # until the widget manager listens, which nothing shows
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).first.click()
+    page.wait_for_selector(".ma svg", timeout=PATIENCE_MS)
+    return page
+
+
+def radar(page):
+    return page.locator(".ma svg polygon.e").first.get_attribute("points")
+
+
+def answer(page, criterion, label):
+    """The button of one answer."""
+    group = page.locator(".widget-toggle-buttons").filter(
+        has_text=re.compile(rf"{criterion}(?!\d)")
+    )
+    return group.get_by_role("button", name=label, exact=True)
+
+
+def test_answer_see_it_move_reload_and_find_it_again(browser, jupyterlab, home):
+    page = open_widget(browser, jupyterlab)
+    shots = os.environ.get("MLOPS_LAB_SCREENSHOTS")
+    page.get_by_role("button", name="Table", exact=True).click()
+    page.get_by_label("Topic", exact=True).select_option(label="tests")
+    answer(page, "TST-1", "3").wait_for(timeout=PATIENCE_MS)
+    claimed = page.locator(".ma svg polygon.c").first
+    before = claimed.get_attribute("points")
+    answer(page, "TST-1", "3").click()
+    page.wait_for_function(
+        "points => document.querySelector('.ma svg polygon.c').getAttribute('points') !== points",
+        arg=before,
+        timeout=PATIENCE_MS,
+    )
+    if shots:
+        page.screenshot(path=f"{shots}/table.png")
+    page.get_by_role("button", name="Español", exact=True).click()
+    page.get_by_text("¿Tiene el código pruebas unitarias que pasan?").wait_for(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Una a una", exact=True).click()
+    page.get_by_role("button", name="Siguiente", exact=True).wait_for(timeout=PATIENCE_MS)
+    page.locator(".ma summary").first.click()
+    if shots:
+        page.screenshot(path=f"{shots}/question_es.png")
+    page.get_by_role("button", name="Exportar").click()
+    page.get_by_text("assessment/answers.json").wait_for(timeout=PATIENCE_MS)
+    page.close()
+
+    draft = json.loads((home / ".lab/assessment_draft.json").read_text())
+    assert draft["answers"]["TST-1"]["value"] == 3
+    exported = (home / ".lab/assessment/assessment.html").read_text()
+    assert "¿Tiene el código pruebas unitarias" in exported
+
+    again = open_widget(browser, jupyterlab)
+    again.get_by_role("button", name="Table", exact=True).click()
+    again.get_by_label("Topic", exact=True).select_option(label="tests")
+    kept = answer(again, "TST-1", "3")
+    kept.wait_for(timeout=PATIENCE_MS)
+    assert "mod-active" in kept.get_attribute("class")
+    again.close()
+
+
+def test_the_keyboard_is_enough(browser, jupyterlab, home):
+    page = open_widget(browser, jupyterlab, width=700)
+    page.get_by_role("button", name="Next", exact=True).focus()
+    page.keyboard.press("Space")
+    page.get_by_text("PEO-2 · people").wait_for(timeout=PATIENCE_MS)
+    answer(page, "PEO-2", "0: no").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    draft = home / ".lab/assessment_draft.json"
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        answers = json.loads(draft.read_text())["answers"] if draft.exists() else {}
+        if answers.get("PEO-2", {}).get("value") == 1:
+            break
+        time.sleep(0.2)
+    assert answers["PEO-2"]["value"] == 1
+    shots = os.environ.get("MLOPS_LAB_SCREENSHOTS")
+    if shots:
+        page.screenshot(path=f"{shots}/narrow.png")
+    page.close()
+
+
+def test_the_exported_page_stands_alone(browser, tmp_path):
+    words = ["assess", "--project", str(tmp_path), "--report", str(tmp_path / "page.html")]
+    code = "from mlops_lab.command_line.program import main; main()"
+    own = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    subprocess.run([sys.executable, "-c", code, *words], env=own, check=True, capture_output=True)
+    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.get_by_role("heading", level=1).inner_text().startswith("How mature")
+    assert page.get_by_role("img").first.get_attribute("aria-label").startswith("Radar: people")
+    assert page.locator("tbody tr").count() >= 91
+    assert len(asked) == 1, "nothing else is fetched"
+    shots = os.environ.get("MLOPS_LAB_SCREENSHOTS")
+    if shots:
+        page.screenshot(path=f"{shots}/page.png", full_page=False)
+    page.close()
