@@ -33,8 +33,8 @@ from ..foundation.workspace import open_workspace
 from .client import ServiceClient
 from .model_source import Scorer, SwappingSource, folder_source, registry_source
 
-# %% ../../notebooks/60_serving/15_launcher.ipynb #48c8ccd9
-_REFRESH_S = 1.0  # how soon a promoted model answers
+# %% ../../notebooks/60_serving/15_launcher.ipynb #4f42b83b
+_REFRESH_S = 0.2  # how soon a promoted model answers
 _GRACE_S = 5  # for requests in work when the service is told to stop
 
 
@@ -71,16 +71,31 @@ def _leave_with_parent() -> None:
 def _keep_fresh(
     source: SwappingSource,  # of the model
     stopped: threading.Event,  # set when the service ends
+    log: Path | None,  # that tells of another model; None: look every time
 ) -> None:
     "Look for another champion now and then."
 
     def watch() -> None:
+        seen = None
         while not stopped.wait(_REFRESH_S):
-            source.refresh()
+            now = _state_of(log)
+            if now is None or now != seen:
+                source.refresh()
+            seen = now
 
     threading.Thread(target=watch, name="model-watch", daemon=True).start()
 
-# %% ../../notebooks/60_serving/15_launcher.ipynb #6c22e58d
+# %% ../../notebooks/60_serving/15_launcher.ipynb #1ef894a9
+def _state_of(
+    log: Path | None,  # of decisions
+) -> tuple[int, int] | None:  # changes when the log does; None: cannot be told
+    try:
+        found = log.stat() if log else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if found else None
+
+# %% ../../notebooks/60_serving/15_launcher.ipynb #c32a3af7
 def _open_source(
     settings: Settings,  # of the lab
     bundle: Path | None,  # None: the champion of the registry
@@ -92,7 +107,7 @@ def _open_source(
         return folder_source(bundle, load)
     from mlops_lab.tracking.registry import Registry
 
-    return registry_source(Registry(open_workspace(settings)), load)
+    return registry_source(Registry(open_workspace(settings), mirrored=False), load)
 
 # %% ../../notebooks/60_serving/15_launcher.ipynb #3145849c
 def serve(
@@ -118,7 +133,8 @@ def serve(
         app = create_app(settings, source, store)
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         config.timeout_graceful_shutdown = _GRACE_S
-        _keep_fresh(source, stopped)
+        log = None if bundle is not None else open_workspace(settings).decisions
+        _keep_fresh(source, stopped, log)
         listener.listen(2048)
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()

@@ -9,14 +9,15 @@ does not hold up its neighbours. Either way the answer waits until the store has
 # %% auto #0
 __all__ = ['score_texts', 'ScoringService', 'service_families']
 
-# %% ../../notebooks/60_serving/11_scoring.ipynb #0de98141
+# %% ../../notebooks/60_serving/11_scoring.ipynb #b71afbfd
 import asyncio
+import math
 import time
 from typing import NoReturn
 
 import orjson
 
-from ..foundation.errors import ServiceProblem
+from ..foundation.errors import ModelProblem, ServiceProblem
 from .metrics import Family, ServiceMetrics
 from .model_source import LoadedModel, ModelSource
 from .refusals import Overloaded, Refusal
@@ -33,6 +34,8 @@ def score_texts(
     "Score texts and write down each answer."
     started, at = time.perf_counter(), utc_now()
     scores = model.scorer.score(texts)
+    if not math.isfinite(scores.probabilities.sum()):
+        raise ModelProblem(f"version {model.version} gives probabilities that are no numbers")
     latency_ms = round((time.perf_counter() - started) * 1000, 4)
     answers = zip(texts, scores.top, scores.probabilities.tolist(), strict=True)
     return [
@@ -80,6 +83,8 @@ class ScoringService:
         texts: list[str],  # checked
         *,
         caller: str = "",  # who asks
+        wanted: str = "",  # variant a tester asks for
+        name: str = "",  # of the model that must answer; "" for any
     ) -> list[ScoreRecord]:  # committed, same order
         "Score texts; return when the scores are stored."
         if self._in_work + len(texts) > self._limit:
@@ -87,7 +92,8 @@ class ScoringService:
             raise Overloaded(found, expected=f"at most {self._limit} at once")
         self._in_work += len(texts)
         try:
-            records = await _scored(self.source.current(), texts, caller)
+            model = _picked(self.source, caller, wanted, name)
+            records = await _scored_safely(self.source, model, texts, caller)
             await _stored(self.store, records)
         finally:
             self._in_work -= len(texts)
@@ -115,6 +121,38 @@ class ScoringService:
             await asyncio.to_thread(self.store.add_feedback, score_id, label, source=source)
         except KeyError:
             _unknown(score_id)
+
+# %% ../../notebooks/60_serving/11_scoring.ipynb #6beced6d
+def _picked(
+    source: ModelSource,  # gives the models
+    caller: str,  # who asks
+    wanted: str,  # variant a tester asks for
+    name: str,  # of the model that must answer; "" for any
+) -> LoadedModel:  # answers the whole request
+    model = source.pick(caller, wanted)
+    if name and model.name != name and not wanted:
+        model = source.current()
+    if name and model.name != name:
+        raise Refusal(404, f"no model {name[:80]!r} here", expected=f"model {model.name!r}")
+    return model
+
+# %% ../../notebooks/60_serving/11_scoring.ipynb #5b11784c
+async def _scored_safely(
+    source: ModelSource,  # gives the models
+    model: LoadedModel,  # that answers
+    texts: list[str],  # to be scored
+    caller: str,  # who asks
+) -> list[ScoreRecord]:  # of this model, or all of the one before
+    try:
+        return await _scored(model, texts, caller)
+    except Exception as error:
+        before = source.before(model)
+        if before is None:
+            raise
+        records = await _scored(before, texts, caller)  # the texts' own fault is raised here
+        reason = f"{type(error).__name__}: {error}"
+        await asyncio.to_thread(source.give_up, model, reason)
+        return records
 
 # %% ../../notebooks/60_serving/11_scoring.ipynb #97a27640
 async def _scored(

@@ -179,9 +179,9 @@ def _named_model(
 
 async def _post_infer(request: Request) -> Response:
     state = request.app.state
-    _named_model(request)
+    name = _named_model(request).name
     asked = read_infer_request(await _read_body(request, state.limits.body_bytes), state.limits)
-    return _json(infer_answer(asked, await state.service.answer(asked.texts)))
+    return _json(infer_answer(asked, await state.service.answer(asked.texts, name=name)))
 
 
 async def _get_model(request: Request) -> Response:

@@ -140,11 +140,14 @@ def _repeat(
 def _roll_back(
     registry: "Registry",  # where
     signed: dict,  # by, role, reason
+    number: int | None = None,  # only if this one is champion
 ) -> Version:  # the champion again
     "Give the championship back to the one before."
     with _turn(registry.lab) as entries:
         reigns = list_reigns(entries)
         present = reign_at(reigns)
+        if number is not None and (present is None or present.number != number):
+            raise ModelProblem(f"version {number} is not champion", "the champion", "nothing to do")
         if present is None or present.replaced is None:
             found = "there is no champion" if present is None else "the champion replaced nobody"
             raise ModelProblem(found, "a champion that replaced another", "promote a version")
@@ -215,3 +218,11 @@ class Registry(Decisions):
     ) -> Version:  # the champion again
         "Give the championship back to the one before."
         return _roll_back(self, _signed(by, role, reason))
+
+    def take_back(
+        self,
+        version: str,  # number of a champion that failed
+        reason: str,  # what went wrong
+    ) -> Version:  # the champion again
+        "Roll a failed champion back, without asking anybody."
+        return _roll_back(self, _signed("scoring service", "automatic", reason), int(version))

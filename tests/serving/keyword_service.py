@@ -11,8 +11,22 @@ from mlops_lab.foundation.settings import read_settings
 from mlops_lab.serving import launcher
 
 
+class Errs(KeywordScorer):
+    """Loads and warms up, and then fails."""
+
+    def score(self, texts):
+        if texts != ["warm up"]:
+            raise ZeroDivisionError("a planted fault")
+        return super().score(texts)
+
+
 def load(folder):
-    return KeywordScorer(name=(Path(folder) / "name.txt").read_text())
+    """Every label ends in the bundle's mark, so that an answer tells which model gave each text."""
+    name, mark = (Path(folder) / "name.txt").read_text(), Path(folder) / "mark.txt"
+    if not mark.exists():
+        return KeywordScorer(name=name)
+    labels = tuple(f"{label}-{mark.read_text()}" for label in KeywordScorer.labels)
+    return (Errs if mark.read_text() == "errs" else KeywordScorer)(name, labels)
 
 
 parser = ArgumentParser()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import orjson
 
-from mlops_lab.serving.model_source import LoadedModel
+from mlops_lab.serving.model_source import LoadedModel, ModelSource
 from mlops_lab.serving.score_record import ScoreRecord, new_score_id
 
 
@@ -55,7 +55,7 @@ def make_record(**changes) -> ScoreRecord:
     return ScoreRecord(**values | changes)
 
 
-class OneModel:
+class OneModel(ModelSource):
     """A model source that always gives the keyword scorer, or the problem it was told to."""
 
     def __init__(self, problem=None):
