@@ -43,6 +43,7 @@ class Settings:
     minimum_macro_f1: float = 0.5  # gate: macro-F1 a champion needs
     minimum_gain: float = 0.0  # gate: gain in macro-F1 a challenger needs
     significance: float = 0.05  # gate: share of wrong promotions accepted
+    minimum_rows: int = 30  # gate: test rows below which nothing is promoted
     maximum_latency_ms: float = 20.0  # gate: 99th percentile of one text
     drift_threshold: float = 0.01  # monitor: share of false alarms accepted
     service_batch_limit: int = 256  # texts in one request
@@ -67,6 +68,7 @@ _RANGES = {
     "minimum_macro_f1": (0.0, 1.0),
     "minimum_gain": (-1.0, 1.0),
     "significance": (1e-6, 0.5),
+    "minimum_rows": (1, 10**9),
     "maximum_latency_ms": (0.001, 60_000.0),
     "drift_threshold": (1e-6, 0.5),
     "service_batch_limit": (1, 100_000),

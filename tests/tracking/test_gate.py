@@ -5,12 +5,13 @@ import pytest
 
 from mlops_lab.foundation.errors import DataProblem
 from mlops_lab.models.evaluation import confusion_matrix, macro_f1
-from mlops_lab.tracking.gate import Challenge, Thresholds, judge, paired_gain
+from mlops_lab.tracking.gate import Challenge, Thresholds, judge, mcnemar, paired_gain
 
 LABELS = np.array(["anger", "joy", "neutral", "sadness"])
 CHECKS = {"latency_ms": 1.0, "serving": {"passed": True, "message": "loads alone"}}
-RULES = ["macro-F1", "better than the champion", "no group worse", "latency", "loads alone"]
-RULES += ["not taken back"]
+RULES = ["macro-F1", "better than the champion", "rows won", "test rows", "no leak"]
+RULES += ["no group worse", "latency", "loads alone", "not taken back"]
+NOT_BETTER = ["better than the champion", "rows won"]
 
 
 def draw_truth(rows, rng):
@@ -46,7 +47,7 @@ def test_equal_and_worse_challengers_are_refused(case):
     worse = draw_answers(truth, 0.45, rng)
     for challenger in (champion, draw_answers(truth, 0.6, rng)):
         verdict = judge(Challenge(truth, challenger, champion, groups, **CHECKS))
-        assert failed(verdict) == ["better than the champion"]
+        assert failed(verdict) == NOT_BETTER
     assert "better than the champion" in failed(
         judge(Challenge(truth, worse, champion, groups, **CHECKS))
     )
@@ -58,7 +59,8 @@ def test_a_gain_that_one_group_pays_for_is_refused(case):
     broken = np.where(es, draw_answers(truth, 0.35, rng), draw_answers(truth, 0.85, rng))
     verdict = judge(Challenge(truth, broken, champion, groups, **CHECKS))
     assert failed(verdict) == ["no group worse"]
-    assert "language es -0." in verdict.reasons[2].found
+    found = {reason.rule: reason.found for reason in verdict.reasons}
+    assert "language es -0." in found["no group worse"]
 
 
 def test_groups_too_small_to_judge_are_left_aside(case):
@@ -98,14 +100,56 @@ def test_a_margin_asks_for_more_and_tolerance_for_less(case):
     assert judge(equal, Thresholds(minimum_gain=-0.01)).passed
 
 
-def test_equal_challengers_seldom_pass():
+@pytest.mark.parametrize("rows", [30, 600])
+def test_equal_challengers_seldom_pass(rows):
     rng, passed = np.random.default_rng(5), 0
+    low = Thresholds(minimum_macro_f1=0.0)
     for _ in range(200):
-        truth = draw_truth(600, rng)
+        truth = draw_truth(rows, rng)
         candidate, opponent = (draw_answers(truth, 0.6, rng) for _ in range(2))
-        _, gains = paired_gain(Challenge(truth, candidate, opponent), draws=400)
-        passed += np.quantile(gains, 0.05) > 0
-    assert passed / 200 <= 0.09  # 0.05 asked; 0.09 is its 99th percentile in 200 trials
+        passed += judge(Challenge(truth, candidate, opponent, **CHECKS), low).passed
+    assert passed / 200 <= low.significance
+
+
+def test_mcnemar_is_the_exact_binomial_test():
+    stats = pytest.importorskip("scipy.stats")
+    for won, lost in ((0, 0), (1, 0), (9, 1), (40, 22), (300, 260), (2, 9), (5_000, 4_900)):
+        truth = ["a"] * (won + lost + 3)
+        candidate = ["a"] * won + ["b"] * lost + ["a"] * 3
+        opponent = ["b"] * won + ["a"] * lost + ["a"] * 3
+        total = won + lost
+        wanted = stats.binomtest(won, total, alternative="greater").pvalue if total else 1.0
+        found = mcnemar(Challenge(truth, candidate, opponent))
+        assert found[:2] == (won, lost) and found[2] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_gain_on_few_rows_proves_nothing(case):
+    truth = np.array(["joy", "anger"] * 15)
+    better, poor = np.where(np.arange(30) < 2, "sadness", truth), np.full(30, "joy")
+    assert judge(Challenge(truth, better, poor, **CHECKS)).passed
+    few = [column[:29] for column in (truth, better, poor)]
+    assert failed(judge(Challenge(*few, **CHECKS))) == ["test rows"]
+    assert failed(judge(Challenge(truth[:5], truth[:5], None, **CHECKS))) == ["test rows"]
+    assert judge(Challenge(*few, **CHECKS), Thresholds(minimum_rows=29)).passed
+
+
+def test_a_label_leaking_challenger_is_refused(case):
+    truth, champion, groups, rng = case
+    leaking = np.where(np.arange(len(truth)) < 3, "joy", truth)
+    assert failed(judge(Challenge(truth, leaking, champion, groups, **CHECKS))) == ["no leak"]
+    better = draw_answers(truth, 0.72, rng)
+    told = Challenge(truth, better, champion, groups, **CHECKS, leaks="40 test texts in train")
+    verdict = judge(told)
+    assert failed(verdict) == ["no leak"] and "40 test texts in train" in verdict.as_lines()[4]
+    assert failed(judge(Challenge(truth, better, **CHECKS, leaks="known"))) == ["no leak"]
+
+
+def test_a_tolerated_loss_is_still_bounded_by_rows(case):
+    truth, champion, groups, rng = case
+    worse = draw_answers(truth, 0.5, rng)
+    limits = Thresholds(minimum_gain=-0.5, maximum_slice_drop=1.0, minimum_macro_f1=0)
+    verdict = judge(Challenge(truth, worse, champion, groups, **CHECKS), limits)
+    assert failed(verdict) == ["rows won"]
 
 
 def test_the_gain_is_the_difference_of_macro_f1(case):
@@ -147,7 +191,8 @@ def test_labels_nobody_gave_and_single_labels_are_survived():
     truth = ["a"] * 30
     assert judge(Challenge(truth, truth, **CHECKS)).passed
     assert not judge(Challenge(truth, ["b"] * 30, **CHECKS)).passed
-    assert judge(Challenge(truth, truth, ["c"] * 30, **CHECKS)).passed
+    verdict = judge(Challenge(truth, truth, ["c"] * 30, **CHECKS))
+    assert failed(verdict) == ["no leak"]  # from nothing to perfect
 
 
 @pytest.mark.parametrize("wrong", [([], []), (["a"], ["a", "b"]), (["a"], ["a"], ["a", "b"])])
@@ -174,4 +219,4 @@ def test_an_approval_lets_nothing_else_pass(case):
     truth, champion, groups, _ = case
     back = {"withdrawn": "taken back", "approved": "approved by Ana (owner)"}
     verdict = judge(Challenge(truth, champion, champion, groups, **CHECKS, **back))
-    assert failed(verdict) == ["better than the champion"]
+    assert failed(verdict) == NOT_BETTER
