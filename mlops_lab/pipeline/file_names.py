@@ -63,7 +63,8 @@ def _is_own(
         return ours or parts[0] in OWN_FILES or parts[-1].endswith(".part")
     if place == "lab":
         return parts[0] != "runs"
-    return any(part.startswith(".") or part == "site-packages" for part in parts)
+    ends = (".egg-info", ".dist-info", "site-packages")  # what pip writes about packages
+    return any(part.startswith(".") or part.endswith(ends) for part in parts)
 
 # %% ../../notebooks/50_pipeline/17_file_names.ipynb #5e7ca4a0
 def name_file(
