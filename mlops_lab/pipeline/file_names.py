@@ -58,6 +58,8 @@ def _is_own(
     stage: str,  # name of the stage
 ) -> bool:  # whether it is no business of the stage's
     "Tell files of the lab, and hidden ones, from those that matter."
+    if "__pycache__" in parts:  # Python's own; what was compiled counts as its source
+        return True
     if place == "":
         ours = parts[0] in ("records", "figures") and parts[1:2] in ((f"{stage}.json",), (stage,))
         return ours or parts[0] in OWN_FILES or parts[-1].endswith(".part")

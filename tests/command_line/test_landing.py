@@ -173,5 +173,5 @@ def test_the_landing_notebook_has_one_code_cell_and_links_to_what_exists():
     assert [cell["cell_type"] for cell in cells].count("code") == 1
     text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     links = set(re.findall(r"\]\(([^)]+)\)", text))
-    assert len(links) == 5
+    assert len(links) == 6
     assert [link for link in links if not (path.parent / link).exists()] == []
