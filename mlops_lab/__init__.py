@@ -100,6 +100,7 @@ Modules:
 - `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.
 - `mlops_lab.models.linear`: Learn a task by TF-IDF and logistic regression.
+- `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
 - `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
@@ -177,6 +178,7 @@ Modules:
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.
+- `mlops_lab.serving.gathering`: Do at once what many callers ask for in the same moment.
 - `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.
 - `mlops_lab.serving.launcher`: Run the scoring service as a process of its own, and never leave it behind.
 - `mlops_lab.serving.messages`: Check what comes in and shape what goes out.

@@ -118,7 +118,26 @@ class NgramFeatures:
     def _ids(self, keys: list[str]) -> list[int]:
         if self.settings.buckets:
             return [crc32(key.encode()) % self.size for key in keys]
-        return [self._numbers[key] for key in keys if key in self._numbers]
+        return [i for i in map(self._numbers.get, keys) if i is not None]
+
+    def word_ids(
+        self,
+        word: str,  # one token
+    ) -> list[int]:  # the same list every time
+        "Number the features of one word."
+        found = self._of_word.get(word)
+        if found is None:
+            if len(self._of_word) > _CACHE_LIMIT:
+                self._of_word = {}
+            found = self._of_word[word] = self._ids(_word_keys(word, self.settings))
+        return found
+
+    def pair_ids(
+        self,
+        words: list[str],  # the tokens of a text
+    ) -> list[int]:  # of its pairs
+        "Number the pairs of neighbouring words."
+        return self._ids(_pair_keys(words, self.settings))
 
     def bag(
         self,
@@ -126,15 +145,9 @@ class NgramFeatures:
     ) -> Counter:  # how often each feature number occurs
         "Count the features of one text."
         words = tokens(text)
-        if len(self._of_word) > _CACHE_LIMIT:
-            self._of_word = {}
-        remembered = self._of_word
-        ids = self._ids(_pair_keys(words, self.settings))
+        ids = self.pair_ids(words)
         for word in words:
-            found = remembered.get(word)
-            if found is None:
-                found = remembered[word] = self._ids(_word_keys(word, self.settings))
-            ids += found
+            ids += self.word_ids(word)
         return Counter(ids)
 
     def bags(

@@ -23,7 +23,7 @@ import numpy as np
 import mlops_lab
 from ..foundation.errors import ModelProblem, close_matches
 from .bundle import Bundle, load_bundle, save_bundle
-from .profile import text_profile
+from .piece_reader import PieceReader
 
 # %% ../../notebooks/30_models/10_scorer.ipynb #362aa8b9
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Scorer:
     ) -> None:
         self.card, self.profile, self._bundle = bundle.card, bundle.profile, bundle
         self.name, self.labels = bundle.card["name"], tuple(bundle.card["labels"])
+        self._reader = PieceReader(bundle.features)
 
     def score(
         self,
@@ -67,7 +68,7 @@ class Scorer:
         odd = next((text for text in texts if not isinstance(text, str)), None)
         if odd is not None or any(text is None for text in texts):
             raise TypeError(f"a text is {odd!r}; give words")
-        bags = self._bundle.features.bags(texts)
+        bags = self._reader.bags(texts)
         return Scores(self.labels, self._bundle.model.probabilities(bags))
 
     def profile_text(
@@ -75,7 +76,7 @@ class Scorer:
         text: str,  # any text
     ) -> dict:  # chars, words and oov_rate
         "Measure one text for the monitors."
-        return text_profile(text, self._bundle.features)
+        return self._reader.measure(text)
 
     def explain(
         self,

@@ -13,11 +13,13 @@ __all__ = ['score_texts', 'ScoringService', 'service_families']
 import asyncio
 import math
 import time
+from functools import partial
 from typing import NoReturn
 
 import orjson
 
 from ..foundation.errors import ModelProblem, ServiceProblem
+from .gathering import Gathering
 from .metrics import Family, ServiceMetrics
 from .model_source import LoadedModel, ModelSource
 from .refusals import Overloaded, Refusal
@@ -32,12 +34,33 @@ def score_texts(
     caller: str = "",  # who asks
 ) -> list[ScoreRecord]:  # same order
     "Score texts and write down each answer."
-    started, at = time.perf_counter(), utc_now()
+    return _written(model, texts, _answers(model, texts), caller)
+
+# %% ../../notebooks/60_serving/11_scoring.ipynb #f5d1cbb4
+def _answers(
+    model: LoadedModel,  # that answers
+    texts: list[str],  # to be scored, of any callers
+) -> list[tuple[str, bytes, float]]:  # label, probabilities as JSON, milliseconds of the batch
+    started = time.perf_counter()
     scores = model.scorer.score(texts)
     if not math.isfinite(scores.probabilities.sum()):
         raise ModelProblem(f"version {model.version} gives probabilities that are no numbers")
     latency_ms = round((time.perf_counter() - started) * 1000, 4)
-    answers = zip(texts, scores.top, scores.probabilities.tolist(), strict=True)
+    rows = zip(scores.top, scores.probabilities.tolist(), strict=True)
+    labels = scores.labels
+    return [
+        (label, orjson.dumps(dict(zip(labels, row, strict=True))), latency_ms)
+        for label, row in rows
+    ]
+
+
+def _written(
+    model: LoadedModel,  # that answered
+    texts: list[str],  # as they came
+    answers: list[tuple[str, bytes, float]],  # from _answers, same order
+    caller: str,  # who asks
+) -> list[ScoreRecord]:  # same order
+    at = utc_now()
     return [
         ScoreRecord(
             score_id=new_score_id(),
@@ -48,11 +71,11 @@ def score_texts(
             version=model.version,
             variant=model.variant,
             label=label,
-            probabilities=orjson.dumps(dict(zip(scores.labels, row, strict=True))).decode(),
+            probabilities=probabilities.decode(),
             latency_ms=latency_ms,
             **model.scorer.profile_text(text),
         )
-        for text, label, row in answers
+        for text, (label, probabilities, latency_ms) in zip(texts, answers, strict=True)
     ]
 
 # %% ../../notebooks/60_serving/11_scoring.ipynb #dbe94b82
@@ -69,9 +92,12 @@ class ScoringService:
         store: ScoreStore,  # keeps the answers
         *,
         queue_limit: int = 2_000,  # texts in work at once
+        latency_s: float = 1.0,  # an answer may take, or new ones are refused
     ) -> None:
         self.source, self.store, self._limit = source, store, queue_limit
-        self.metrics, self._in_work = ServiceMetrics(), 0
+        self.metrics, self._in_work, self._latency_s = ServiceMetrics(), 0, latency_s
+        self._scoring = Gathering(_score_gathered)
+        self._storing = Gathering(partial(_store_gathered, store), most=512, again=ValueError)
 
     @property
     def in_work(self) -> int:
@@ -87,19 +113,45 @@ class ScoringService:
         name: str = "",  # of the model that must answer; "" for any
     ) -> list[ScoreRecord]:  # committed, same order
         "Score texts; return when the scores are stored."
-        if self._in_work + len(texts) > self._limit:
-            found = f"{self._in_work} texts in work, {len(texts)} more came"
-            raise Overloaded(found, expected=f"at most {self._limit} at once")
+        self._refuse_overload(len(texts))
         self._in_work += len(texts)
         try:
             model = _picked(self.source, caller, wanted, name)
-            records = await _scored_safely(self.source, model, texts, caller)
-            await _stored(self.store, records)
+            records = await self._scored_safely(model, texts, caller)
+            await self._storing.add(records)
         finally:
             self._in_work -= len(texts)
         for record in records:
             self.metrics.saw_text(record.version, record.label)
         return records
+
+    def _refuse_overload(self, more: int) -> None:
+        if self._in_work + more > self._limit:
+            found = f"{self._in_work} texts in work, {more} more came"
+            raise Overloaded(found, expected=f"at most {self._limit} at once")
+        age_s = max(self._scoring.age_s(), self._storing.age_s())
+        if age_s > self._latency_s / 2:
+            found = f"a text has been waiting for {age_s * 1000:.0f} ms"
+            raise Overloaded(found, expected=f"an answer within {self._latency_s * 1000:g} ms")
+
+    async def _scored(self, model: LoadedModel, texts: list[str], caller: str) -> list[ScoreRecord]:
+        if sum(map(len, texts)) > _INLINE_CHARS:
+            return await asyncio.to_thread(score_texts, model, texts, caller=caller)
+        return _written(model, texts, await self._scoring.add(texts, key=model), caller)
+
+    async def _scored_safely(
+        self, model: LoadedModel, texts: list[str], caller: str
+    ) -> list[ScoreRecord]:
+        try:
+            return await self._scored(model, texts, caller)
+        except Exception as error:
+            before = self.source.before(model)
+            if before is None:
+                raise
+            records = await self._scored(before, texts, caller)  # the texts' own fault: here
+            reason = f"{type(error).__name__}: {error}"
+            await asyncio.to_thread(self.source.give_up, model, reason)
+            return records
 
     async def look_up(
         self,
@@ -136,44 +188,25 @@ def _picked(
         raise Refusal(404, f"no model {name[:80]!r} here", expected=f"model {model.name!r}")
     return model
 
-# %% ../../notebooks/60_serving/11_scoring.ipynb #5b11784c
-async def _scored_safely(
-    source: ModelSource,  # gives the models
+# %% ../../notebooks/60_serving/11_scoring.ipynb #a6dda320
+async def _score_gathered(
     model: LoadedModel,  # that answers
-    texts: list[str],  # to be scored
-    caller: str,  # who asks
-) -> list[ScoreRecord]:  # of this model, or all of the one before
-    try:
-        return await _scored(model, texts, caller)
-    except Exception as error:
-        before = source.before(model)
-        if before is None:
-            raise
-        records = await _scored(before, texts, caller)  # the texts' own fault is raised here
-        reason = f"{type(error).__name__}: {error}"
-        await asyncio.to_thread(source.give_up, model, reason)
-        return records
-
-# %% ../../notebooks/60_serving/11_scoring.ipynb #97a27640
-async def _scored(
-    model: LoadedModel,  # that answers
-    texts: list[str],  # to be scored
-    caller: str,  # who asks
-) -> list[ScoreRecord]:  # same order
-    if sum(map(len, texts)) <= _INLINE_CHARS:
-        return score_texts(model, texts, caller=caller)
-    return await asyncio.to_thread(score_texts, model, texts, caller=caller)
+    texts: list[str],  # of several callers
+) -> list[tuple[str, bytes, float]]:  # see _answers
+    return _answers(model, texts)
 
 
-async def _stored(
+async def _store_gathered(
     store: ScoreStore,  # keeps the answers
-    records: list[ScoreRecord],  # to be kept
-) -> None:
+    _: None,  # one store, one key
+    records: list[ScoreRecord],  # of several callers
+) -> list[ScoreRecord]:  # the same, committed
     done = asyncio.wrap_future(store.submit(records))
     try:
         await asyncio.wait_for(done, _STORE_WAIT_S)
     except TimeoutError:
         raise ServiceProblem(f"not stored after {_STORE_WAIT_S:g} s") from None
+    return records
 
 
 def _unknown(
