@@ -48,7 +48,9 @@ class Settings:
     drift_threshold: float = 0.01  # monitor: share of false alarms accepted
     service_batch_limit: int = 256  # texts in one request
     service_text_limit: int = 10_000  # characters in one text
-    service_queue_limit: int = 2_000  # records waiting to be stored
+    service_queue_limit: int = 2_000  # texts in work at once
+    service_latency_ms: int = 1_000  # an answer may take; before that, new requests are refused
+    score_durability: str = "process"  # what a stored score survives: process or power
     jobs: int = 2  # stages that may run at once
     remote_store: str = ""  # folder or fsspec address of results a class shares; empty: none
     remote_store_write: str = "on"  # whether this lab's own results are offered there: on or off
@@ -60,6 +62,7 @@ _CHOICES = {
     "language": ("en", "es"),
     "mlflow_runs": ("on", "off"),
     "remote_store_write": ("on", "off"),
+    "score_durability": ("process", "power"),
 }
 _RANGES = {
     "rows": (100, 10**9),
@@ -74,6 +77,7 @@ _RANGES = {
     "service_batch_limit": (1, 100_000),
     "service_text_limit": (1, 10_000_000),
     "service_queue_limit": (1, 10_000_000),
+    "service_latency_ms": (1, 60_000),
 }
 _PREFIX = "MLOPS_LAB_"
 

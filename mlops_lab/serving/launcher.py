@@ -129,7 +129,8 @@ def serve(
     source, stopped = _open_source(settings, bundle, load), threading.Event()
     source.current()
     address = settings.score_store_address or open_workspace(settings).create().score_store
-    with closing(ScoreStore(address, queue_limit=settings.service_queue_limit)) as store:
+    limit, is_power = settings.service_queue_limit, settings.score_durability == "power"
+    with closing(ScoreStore(address, queue_limit=limit, power_safe=is_power)) as store:
         app = create_app(settings, source, store)
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         config.timeout_graceful_shutdown = _GRACE_S

@@ -40,8 +40,8 @@ def score_texts(
 def _answers(
     model: LoadedModel,  # that answers
     texts: list[str],  # to be scored, of any callers
-) -> list[tuple[str, bytes, float]]:  # label, probabilities as JSON, milliseconds of the batch
-    started = time.perf_counter()
+) -> list[tuple[str, bytes, float, str]]:  # label, probabilities as JSON, milliseconds, time
+    started, at = time.perf_counter(), utc_now()
     scores = model.scorer.score(texts)
     if not math.isfinite(scores.probabilities.sum()):
         raise ModelProblem(f"version {model.version} gives probabilities that are no numbers")
@@ -49,7 +49,7 @@ def _answers(
     rows = zip(scores.top, scores.probabilities.tolist(), strict=True)
     labels = scores.labels
     return [
-        (label, orjson.dumps(dict(zip(labels, row, strict=True))), latency_ms)
+        (label, orjson.dumps(dict(zip(labels, row, strict=True))), latency_ms, at)
         for label, row in rows
     ]
 
@@ -57,10 +57,9 @@ def _answers(
 def _written(
     model: LoadedModel,  # that answered
     texts: list[str],  # as they came
-    answers: list[tuple[str, bytes, float]],  # from _answers, same order
+    answers: list[tuple[str, bytes, float, str]],  # from _answers, same order
     caller: str,  # who asks
 ) -> list[ScoreRecord]:  # same order
-    at = utc_now()
     return [
         ScoreRecord(
             score_id=new_score_id(),
@@ -75,7 +74,7 @@ def _written(
             latency_ms=latency_ms,
             **model.scorer.profile_text(text),
         )
-        for text, (label, probabilities, latency_ms) in zip(texts, answers, strict=True)
+        for text, (label, probabilities, latency_ms, at) in zip(texts, answers, strict=True)
     ]
 
 # %% ../../notebooks/60_serving/11_scoring.ipynb #dbe94b82
@@ -192,7 +191,7 @@ def _picked(
 async def _score_gathered(
     model: LoadedModel,  # that answers
     texts: list[str],  # of several callers
-) -> list[tuple[str, bytes, float]]:  # see _answers
+) -> list[tuple[str, bytes, float, str]]:  # see _answers
     return _answers(model, texts)
 
 

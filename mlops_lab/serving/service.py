@@ -21,7 +21,7 @@ from ipaddress import ip_address
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -64,8 +64,10 @@ def _check_key(
     request: Request,  # as it came
     api_key: str,  # wanted; "" lets everybody in
 ) -> None:
+    if not api_key:
+        return
     given = request.headers.get("x-api-key", "").encode("latin-1")  # the bytes as they came
-    if api_key and not hmac.compare_digest(given, api_key.encode()):
+    if not hmac.compare_digest(given, api_key.encode()):
         raise Refusal(401, "no valid key", expected="a key in the header x-api-key")
 
 # %% ../../notebooks/60_serving/13_service.ipynb #60ad1e20
@@ -73,27 +75,32 @@ _BODY_WAIT_S = 10.0
 _LOG = logging.getLogger("mlops_lab.serving")
 
 
+def _too_large(
+    limit: int,  # bytes
+) -> Refusal:
+    return Refusal(413, "the body is too large", expected=f"at most {limit} bytes")
+
+
 async def _read_body(
     request: Request,  # as it came
     limit: int,  # bytes
 ) -> bytes:  # whole
-    too_large = Refusal(413, "the body is too large", expected=f"at most {limit} bytes")
     told = request.headers.get("content-length", "0")
     if told.isdigit() and int(told) > limit:
-        raise too_large
-    parts, size = [], 0
+        raise _too_large(limit)
+    body, message = b"", {"more_body": True}
     try:
         async with asyncio.timeout(_BODY_WAIT_S):
-            async for part in request.stream():
-                size += len(part)
-                if size > limit:
-                    raise too_large
-                parts.append(part)
-    except ClientDisconnect:
-        raise Refusal(400, "the caller went away before the body was whole") from None
+            while message.get("more_body"):
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal(400, "the caller went away before the body was whole")
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise _too_large(limit)
     except TimeoutError:
         raise Refusal(408, f"the body did not arrive within {_BODY_WAIT_S:g} s") from None
-    return b"".join(parts)
+    return body
 
 # %% ../../notebooks/60_serving/13_service.ipynb #5bf626ec
 def _json(
@@ -154,6 +161,9 @@ async def _post_score(request: Request) -> Response:
     asked = read_score_request(await _read_body(request, state.limits.body_bytes), state.limits)
     records = await state.service.answer(asked.texts, caller=asked.caller)
     return _json(score_answer(asked, records))
+
+
+_SCORE = _guarded("/score", _post_score)
 
 
 async def _get_score(request: Request) -> Response:
@@ -250,6 +260,15 @@ def _routes(
         for path, method, handle in [row]
     ]
 
+# %% ../../notebooks/60_serving/13_service.ipynb #79b9cb6e
+class _Service(Starlette):
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        if scope.get("path") != "/score" or scope.get("method") != "POST":
+            return await super().__call__(scope, receive, send)
+        scope["app"] = self
+        response = await _SCORE(Request(scope, receive, send))
+        await response(scope, receive, send)
+
 # %% ../../notebooks/60_serving/13_service.ipynb #42452a14
 def create_app(
     settings: Settings,  # limits, key, host, language
@@ -259,9 +278,14 @@ def create_app(
     "Make the scoring service as an ASGI app."
     check_binding(settings)
     handlers = dict.fromkeys((404, 405, 500), _no_route)
-    app = Starlette(routes=_routes(settings.language), exception_handlers=handlers)
+    app = _Service(routes=_routes(settings.language), exception_handlers=handlers)
     app.state.limits = limits_from(settings)
     app.state.api_key = settings.api_key
     limit = settings.service_queue_limit
-    app.state.service = ScoringService(model_source, score_store, queue_limit=limit)
+    app.state.service = ScoringService(
+        model_source,
+        score_store,
+        queue_limit=limit,
+        latency_s=settings.service_latency_ms / 1000,
+    )
     return app
