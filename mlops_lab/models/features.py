@@ -76,7 +76,7 @@ def _pair_keys(
     "Name the pairs of neighbouring words."
     if not settings.pairs:
         return []
-    return ["p|" + a + " " + b for a, b in zip(words, words[1:], strict=False)]
+    return [f"p|{a} {b}" for a, b in zip(words, words[1:], strict=False)]
 
 # %% ../../notebooks/30_models/02_features.ipynb #b7f3b28d
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ __all__ = ['PieceReader']
 
 # %% ../../notebooks/30_models/03_piece_reader.ipynb #d94bc191
 from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from .features import Bags, NgramFeatures, tokens
 _TEXT_LIMIT = 20_000  # characters of a text that count, as in `tokens`
 _PIECE_LIMIT = 40  # longer pieces are read again each time
 _CACHE_LIMIT = 50_000  # pieces remembered, at most
+_RECENT = 256  # texts whose measures are kept until the next are read
 
 
 class _Piece(NamedTuple):
@@ -29,6 +32,9 @@ class _Piece(NamedTuple):
     ids: bytes  # int32 feature numbers of these words
     lettered: int  # words that begin with a letter
     unknown: int  # those of them that training did not know
+
+
+_WORDS, _IDS, _LETTERED, _UNKNOWN = map(itemgetter, range(4))  # faster than attributes
 
 
 def _read_piece(
@@ -43,8 +49,9 @@ def _read_piece(
 
 # %% ../../notebooks/30_models/03_piece_reader.ipynb #a1ada10b
 def _counted(
-    keys: np.ndarray,  # text number * 2**32 + feature number, int64, in any order
+    keys: np.ndarray,  # text number << shift, plus feature number; in any order
     texts: int,  # how many
+    shift: int,  # bits of a feature number
 ) -> Bags:  # in the order of the numbers
     keys = np.sort(keys)
     is_first = np.ones(len(keys), bool)
@@ -52,8 +59,8 @@ def _counted(
     first = np.flatnonzero(is_first)
     counts = np.diff(first, append=len(keys)).astype(np.float32)
     distinct = keys[first]
-    starts = np.searchsorted(distinct, np.arange(texts + 1, dtype=np.int64) << 32)
-    return Bags((distinct & 0xFFFFFFFF).astype(np.int32), counts, starts)
+    starts = np.searchsorted(distinct, np.arange(texts + 1, dtype=keys.dtype) << shift)
+    return Bags((distinct & ((1 << shift) - 1)).astype(np.int32), counts, starts)
 
 # %% ../../notebooks/30_models/03_piece_reader.ipynb #d58b04da
 class PieceReader:
@@ -65,6 +72,14 @@ class PieceReader:
     ) -> None:
         self._features = features
         self._pieces: dict[str, _Piece] = {}
+        self._recent: dict[str, tuple[int, int, int]] = {}
+
+    def _read(self, text: str) -> tuple[list[str], bytes, tuple[int, int, int]]:
+        known, pieces = self._pieces.get, text[:_TEXT_LIMIT].split()
+        reads = [known(piece) or self._remember(piece) for piece in pieces]
+        words = list(chain.from_iterable(map(_WORDS, reads)))
+        counts = len(words), sum(map(_LETTERED, reads)), sum(map(_UNKNOWN, reads))
+        return words, b"".join(map(_IDS, reads)), counts
 
     def _remember(self, piece: str) -> _Piece:
         read = _read_piece(piece, self._features)
@@ -79,34 +94,29 @@ class PieceReader:
         texts: Sequence[str],  # any texts
     ) -> Bags:  # their features, in the order of the numbers
         "Count the features of many texts."
-        parts, pairs, sizes, pair_sizes = [], [], [], []
-        known, pair_ids = self._pieces.get, self._features.pair_ids
+        parts, pairs, sizes, pair_sizes, recent = [], [], [], [], {}
         for text in texts:
-            words, size = [], 0
-            for piece in text[:_TEXT_LIMIT].split():
-                read = known(piece) or self._remember(piece)
-                words += read[0]
-                parts.append(read[1])
-                size += len(read[1])
-            of_text = pair_ids(words)
+            words, ids, recent[text] = self._read(text)
+            of_text = self._features.pair_ids(words)
             pairs += of_text
             pair_sizes.append(len(of_text))
-            sizes.append(size // 4)
-        ranges = np.arange(len(texts), dtype=np.int64) << 32
+            parts.append(ids)
+            sizes.append(len(ids) // 4)
+        if len(texts) <= _RECENT:
+            self._recent = recent
+        shift = self._features.size.bit_length()
+        kind = np.int32 if (len(texts) + 1) << shift < 2**31 else np.int64
+        ranges = np.arange(len(texts), dtype=kind) << shift
         ids = np.frombuffer(b"".join(parts), np.int32)
-        pairs = np.repeat(ranges, pair_sizes) + np.array(pairs, np.int64)
-        return _counted(np.concatenate((np.repeat(ranges, sizes) + ids, pairs)), len(texts))
+        pairs = np.repeat(ranges, pair_sizes) + np.array(pairs, kind)
+        keys = np.concatenate((np.repeat(ranges, sizes) + ids, pairs))
+        return _counted(keys, len(texts), shift)
 
     def measure(
         self,
         text: str,  # any text
     ) -> dict:  # chars, words and oov_rate (share of unknown words)
         "Measure one text."
-        words = lettered = unknown = 0
-        for piece in text[:_TEXT_LIMIT].split():
-            read = self._pieces.get(piece) or self._remember(piece)
-            words += len(read[0])
-            lettered += read[2]
-            unknown += read[3]
+        words, lettered, unknown = self._recent.get(text) or self._read(text)[2]
         share = unknown / lettered if lettered else 0.0
         return {"chars": len(text), "words": words, "oov_rate": round(share, 4)}

@@ -34,32 +34,20 @@ def score_texts(
     caller: str = "",  # who asks
 ) -> list[ScoreRecord]:  # same order
     "Score texts and write down each answer."
-    return _written(model, texts, _answers(model, texts), caller)
+    return _written(model, texts, [caller] * len(texts))
 
-# %% ../../notebooks/60_serving/11_scoring.ipynb #f5d1cbb4
-def _answers(
+# %% ../../notebooks/60_serving/11_scoring.ipynb #887b72ba
+def _written(
     model: LoadedModel,  # that answers
-    texts: list[str],  # to be scored, of any callers
-) -> list[tuple[str, bytes, float, str]]:  # label, probabilities as JSON, milliseconds, time
+    texts: list[str],  # to be scored
+    callers: list[str],  # who asks, one per text
+) -> list[ScoreRecord]:  # same order
     started, at = time.perf_counter(), utc_now()
     scores = model.scorer.score(texts)
     if not math.isfinite(scores.probabilities.sum()):
         raise ModelProblem(f"version {model.version} gives probabilities that are no numbers")
     latency_ms = round((time.perf_counter() - started) * 1000, 4)
-    rows = zip(scores.top, scores.probabilities.tolist(), strict=True)
-    labels = scores.labels
-    return [
-        (label, orjson.dumps(dict(zip(labels, row, strict=True))), latency_ms, at)
-        for label, row in rows
-    ]
-
-
-def _written(
-    model: LoadedModel,  # that answered
-    texts: list[str],  # as they came
-    answers: list[tuple[str, bytes, float, str]],  # from _answers, same order
-    caller: str,  # who asks
-) -> list[ScoreRecord]:  # same order
+    answers = zip(texts, callers, scores.top, scores.probabilities.tolist(), strict=True)
     return [
         ScoreRecord(
             score_id=new_score_id(),
@@ -70,11 +58,11 @@ def _written(
             version=model.version,
             variant=model.variant,
             label=label,
-            probabilities=probabilities.decode(),
+            probabilities=orjson.dumps(dict(zip(scores.labels, row, strict=True))).decode(),
             latency_ms=latency_ms,
             **model.scorer.profile_text(text),
         )
-        for text, (label, probabilities, latency_ms, at) in zip(texts, answers, strict=True)
+        for text, caller, label, row in answers
     ]
 
 # %% ../../notebooks/60_serving/11_scoring.ipynb #dbe94b82
@@ -95,8 +83,7 @@ class ScoringService:
     ) -> None:
         self.source, self.store, self._limit = source, store, queue_limit
         self.metrics, self._in_work, self._latency_s = ServiceMetrics(), 0, latency_s
-        self._scoring = Gathering(_score_gathered)
-        self._storing = Gathering(partial(_store_gathered, store), most=512, again=ValueError)
+        self._together = Gathering(partial(_answer_together, store), final=ServiceProblem)
 
     @property
     def in_work(self) -> int:
@@ -116,8 +103,7 @@ class ScoringService:
         self._in_work += len(texts)
         try:
             model = _picked(self.source, caller, wanted, name)
-            records = await self._scored_safely(model, texts, caller)
-            await self._storing.add(records)
+            records = await self._answer_safely(model, texts, caller)
         finally:
             self._in_work -= len(texts)
         for record in records:
@@ -128,26 +114,31 @@ class ScoringService:
         if self._in_work + more > self._limit:
             found = f"{self._in_work} texts in work, {more} more came"
             raise Overloaded(found, expected=f"at most {self._limit} at once")
-        age_s = max(self._scoring.age_s(), self._storing.age_s())
+        age_s = self._together.age_s()
         if age_s > self._latency_s / 2:
             found = f"a text has been waiting for {age_s * 1000:.0f} ms"
             raise Overloaded(found, expected=f"an answer within {self._latency_s * 1000:g} ms")
 
-    async def _scored(self, model: LoadedModel, texts: list[str], caller: str) -> list[ScoreRecord]:
-        if sum(map(len, texts)) > _INLINE_CHARS:
-            return await asyncio.to_thread(score_texts, model, texts, caller=caller)
-        return _written(model, texts, await self._scoring.add(texts, key=model), caller)
+    async def _answer_by(
+        self, model: LoadedModel, texts: list[str], caller: str
+    ) -> list[ScoreRecord]:
+        if sum(map(len, texts)) <= _INLINE_CHARS:
+            return await self._together.add([(model, caller, text) for text in texts])
+        records = await asyncio.to_thread(score_texts, model, texts, caller=caller)
+        return await _stored(self.store, records)
 
-    async def _scored_safely(
+    async def _answer_safely(
         self, model: LoadedModel, texts: list[str], caller: str
     ) -> list[ScoreRecord]:
         try:
-            return await self._scored(model, texts, caller)
+            return await self._answer_by(model, texts, caller)
+        except ServiceProblem:  # of the store
+            raise
         except Exception as error:
             before = self.source.before(model)
             if before is None:
                 raise
-            records = await self._scored(before, texts, caller)  # the texts' own fault: here
+            records = await self._answer_by(before, texts, caller)  # the texts' own fault: here
             reason = f"{type(error).__name__}: {error}"
             await asyncio.to_thread(self.source.give_up, model, reason)
             return records
@@ -187,18 +178,22 @@ def _picked(
         raise Refusal(404, f"no model {name[:80]!r} here", expected=f"model {model.name!r}")
     return model
 
-# %% ../../notebooks/60_serving/11_scoring.ipynb #a6dda320
-async def _score_gathered(
-    model: LoadedModel,  # that answers
-    texts: list[str],  # of several callers
-) -> list[tuple[str, bytes, float, str]]:  # see _answers
-    return _answers(model, texts)
-
-
-async def _store_gathered(
+# %% ../../notebooks/60_serving/11_scoring.ipynb #2d2c3a2a
+async def _answer_together(
     store: ScoreStore,  # keeps the answers
-    _: None,  # one store, one key
-    records: list[ScoreRecord],  # of several callers
+    asked: list[tuple[LoadedModel, str, str]],  # model, caller and text, of several requests
+) -> list[ScoreRecord]:  # committed, same order
+    records = dict.fromkeys(range(len(asked)))
+    for model in {id(row[0]): row[0] for row in asked}.values():
+        chosen = [i for i, row in enumerate(asked) if row[0] is model]
+        texts, callers = [asked[i][2] for i in chosen], [asked[i][1] for i in chosen]
+        records.update(zip(chosen, _written(model, texts, callers), strict=True))
+    return await _stored(store, list(records.values()))
+
+
+async def _stored(
+    store: ScoreStore,  # keeps the answers
+    records: list[ScoreRecord],  # of one caller or more
 ) -> list[ScoreRecord]:  # the same, committed
     done = asyncio.wrap_future(store.submit(records))
     try:
