@@ -132,8 +132,8 @@ def serve(
     limit, is_power = settings.service_queue_limit, settings.score_durability == "power"
     with closing(ScoreStore(address, queue_limit=limit, power_safe=is_power)) as store:
         app = create_app(settings, source, store)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-        config.timeout_graceful_shutdown = _GRACE_S
+        config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
+        config.server_header, config.timeout_graceful_shutdown = False, _GRACE_S
         log = None if bundle is not None else open_workspace(settings).decisions
         _keep_fresh(source, stopped, log)
         listener.listen(2048)
