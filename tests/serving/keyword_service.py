@@ -29,14 +29,15 @@ def load(folder):
     return (Errs if mark.read_text() == "errs" else KeywordScorer)(name, labels)
 
 
-parser = ArgumentParser()
-parser.add_argument("--port", type=int)
-parser.add_argument("--bundle", type=Path)
-parser.add_argument("--with-parent", action="store_true")
-options = parser.parse_args()
-if options.with_parent:
-    launcher._leave_with_parent()
-try:
-    launcher.serve(read_settings(), port=options.port, bundle=options.bundle, load=load)
-except LabError as problem:
-    sys.exit(str(problem))
+if __name__ == "__main__":  # the process of the shadow copies imports this file
+    parser = ArgumentParser()
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--with-parent", action="store_true")
+    options = parser.parse_args()
+    if options.with_parent:
+        launcher._leave_with_parent()
+    try:
+        launcher.serve(read_settings(), port=options.port, bundle=options.bundle, load=load)
+    except LabError as problem:
+        sys.exit(str(problem))
