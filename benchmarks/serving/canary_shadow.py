@@ -1,0 +1,159 @@
+"""What shadow copies cost the callers: p99 with copies against p99 without, in one run.
+
+Two services of the same models run side by side, each with a canary on a tenth of the callers; one
+of them makes copies as well. The same load goes to one and to the other in turn, in many short
+windows, so that whatever else the machine does hits both alike. Each figure is the median over all
+pairs of windows. `closed` keeps 8 connections busy without a pause, `paced` sends at a fixed rate
+and counts from the moment a request was due.
+
+    python benchmarks/serving/canary_shadow.py   (4 minutes; writes canary_shadow.json)
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from mlops_lab.data.world import world_frame
+from mlops_lab.foundation.settings import Settings
+from mlops_lab.foundation.workspace import open_workspace
+from mlops_lab.models.tasks import label_space
+from mlops_lab.models.training import train_candidate, write_bundle
+from mlops_lab.serving.launcher import running_service
+from mlops_lab.serving.observations import read_state
+from mlops_lab.tracking.registry import Registry
+from mlops_lab.tracking.trials import Terms, Trials
+
+CONNECTIONS, RATE_PER_S, COPIES_PER_S = 8, 300, 100
+WHO = ("benchmark", "operator", "measure the cost of copies")
+TEXTS = world_frame(500)["text"].tolist()
+
+
+def make_bundles(folder):
+    """Train two small models on other rows, and write both."""
+    frame = world_frame(3000)[["text", "emotion", "language"]].rename(columns={"emotion": "label"})
+    task = label_space("emotion", frame["label"])
+    for number, rows in enumerate((frame[:1200], frame[1200:2400]), start=1):
+        dev = frame[2400:].reset_index(drop=True)
+        trained = train_candidate("tfidf_logistic", rows.reset_index(drop=True), dev=dev, task=task)
+        write_bundle(trained, folder / str(number))
+    return folder / "1", folder / "2"
+
+
+def open_lab(folder, bundles):
+    """Make a lab with a champion, and another version to be tried."""
+    settings = Settings(project=folder, workspace=folder / ".lab", service_queue_limit=10_000)
+    registry = Registry(open_workspace(settings).create(), mirrored=False)
+    versions = [registry.register(bundle, run_id="run", metrics={}) for bundle in bundles]
+    signed = dict(zip(("by", "role", "reason"), WHO, strict=True))
+    registry.promote(versions[0], **signed, evidence={})
+    return settings, Trials(registry)
+
+
+def begin_trial(trials, client, copies_per_s):
+    """Begin a trial that nothing ends, and wait until it is at work."""
+    terms = Terms(copies_per_s=copies_per_s, automatic="none", labels=10**9)
+    trial = trials.start(2, terms, signed=WHO)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        client.score("a first text")
+        state = read_state(trials.registry.lab)
+        if (
+            state
+            and state["line"] == trial.line
+            and bool(state["copies"].get("made")) == bool(copies_per_s)
+        ):
+            return
+        time.sleep(0.2)
+    raise SystemExit("the trial was not taken up")
+
+
+async def send(address, number, until, told, pace_s):
+    """Send over one connection until the window ends."""
+    where = urlsplit(address)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    due = time.perf_counter() + pace_s * number / CONNECTIONS
+    while (now := time.perf_counter()) < until:
+        if pace_s:
+            await asyncio.sleep(max(0.0, due - now))
+        began = due if pace_s else now
+        text = TEXTS[len(told) % len(TEXTS)]
+        body = json.dumps({"text": text, "caller": f"caller {len(told) % 1000}"}).encode()
+        head = f"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        length = int(answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        told.append((time.perf_counter() - began) * 1000)
+        due += pace_s
+    writer.close()
+
+
+async def load(address, seconds, pace_s):
+    """Load a service for a while; give the milliseconds of each answer."""
+    told, until = [], time.perf_counter() + seconds
+    await asyncio.gather(*(send(address, n, until, told, pace_s) for n in range(CONNECTIONS)))
+    return np.array(told)
+
+
+def compare(addresses, windows, seconds, pace_s):
+    """Load both in turn; give p50 and p99 of each and the ratios of the pairs."""
+    found = {name: [] for name in addresses}
+    for window in range(windows):
+        names = list(addresses) if window % 2 else list(addresses)[::-1]
+        for name in names:
+            told = asyncio.run(load(addresses[name], seconds, pace_s))
+            found[name].append((*np.percentile(told, (50, 99)), len(told) / seconds))
+    without, with_copies = (np.array(found[name]) for name in ("without", "with"))
+    ratios = with_copies / without
+    same = without[1:] / without[:-1]  # what the machine does by itself
+    return {
+        "p50 ms without": round(float(np.median(without[:, 0])), 3),
+        "p99 ms without": round(float(np.median(without[:, 1])), 3),
+        "p99 ms with": round(float(np.median(with_copies[:, 1])), 3),
+        "p50 ratio": round(float(np.median(ratios[:, 0])), 3),
+        "p99 ratio": round(float(np.median(ratios[:, 1])), 3),
+        "p99 ratio, middle half": [
+            round(float(v), 3) for v in np.percentile(ratios[:, 1], (25, 75))
+        ],
+        "p99 of a window without to the one before, middle half": [
+            round(float(v), 3) for v in np.percentile(same[:, 1], (25, 75))
+        ],
+        "requests a second, ratio": round(float(np.median(ratios[:, 2])), 3),
+        "requests a second without": round(float(np.median(without[:, 2]))),
+    }
+
+
+def measure(windows, seconds):
+    """Start both services, measure, and tell how many copies were made meanwhile."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        bundles, addresses, labs = make_bundles(Path(folder)), {}, {}
+        for name, copies in (("without", 0), ("with", COPIES_PER_S)):
+            settings, trials = open_lab(Path(folder) / name, bundles)
+            client = stack.enter_context(running_service(settings))
+            begin_trial(trials, client, copies)
+            addresses[name], labs[name] = client.address, trials.registry.lab
+        result = {"windows": windows, "seconds each": seconds, "copies a second": COPIES_PER_S}
+        result["closed"] = compare(addresses, windows, seconds, 0.0)
+        result["paced"] = compare(addresses, windows, seconds, CONNECTIONS / RATE_PER_S)
+        result["paced"]["requests a second asked"] = RATE_PER_S
+        time.sleep(1.5)
+        return result | {"copies": read_state(labs["with"])["copies"]}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--windows", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--write", type=Path, default=Path(__file__).with_suffix(".json"))
+    options = parser.parse_args()
+    told = measure(options.windows, options.seconds)
+    options.write.write_text(json.dumps(told, indent=1) + "\n")
+    print(json.dumps(told, indent=1))
