@@ -181,6 +181,7 @@ Modules:
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.copies`: Have the other model answer the same texts, unseen by the caller and without costing one any time.
+- `mlops_lab.serving.exchange`: Read what a request carries and write what it is answered, within limits.
 - `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.
 - `mlops_lab.serving.gathering`: Do at once what many callers ask for in the same moment.
 - `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.

@@ -16,6 +16,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import chain
 from zlib import crc32
 
 import numpy as np
@@ -145,10 +146,7 @@ class NgramFeatures:
     ) -> Counter:  # how often each feature number occurs
         "Count the features of one text."
         words = tokens(text)
-        ids = self.pair_ids(words)
-        for word in words:
-            ids += self.word_ids(word)
-        return Counter(ids)
+        return Counter(chain(self.pair_ids(words), *map(self.word_ids, words)))
 
     def bags(
         self,
@@ -157,10 +155,9 @@ class NgramFeatures:
         "Count the features of many texts."
         counters = [self.bag(text) for text in texts]
         starts = np.cumsum([0, *map(len, counters)])
-        total = int(starts[-1])
-        ids = np.fromiter((i for bag in counters for i in bag), np.int32, total)
+        ids = np.fromiter((i for bag in counters for i in bag), np.int32, starts[-1])
         counts = (count for bag in counters for count in bag.values())
-        return Bags(ids, np.fromiter(counts, np.float32, total), starts)
+        return Bags(ids, np.fromiter(counts, np.float32, starts[-1]), starts)
 
     def unknown_share(
         self,

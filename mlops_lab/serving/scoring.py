@@ -81,9 +81,9 @@ class ScoringService:
         queue_limit: int = 2_000,  # texts in work at once
         latency_s: float = 1.0,  # an answer may take, or new ones are refused
     ) -> None:
-        self.source, self.store, self._limit = source, store, queue_limit
-        self.metrics, self._in_work, self._latency_s = ServiceMetrics(), 0, latency_s
-        self._together = Gathering(partial(_answer_together, store), final=ServiceProblem)
+        self.source, self.store, self.metrics = source, store, ServiceMetrics()
+        self.queue_limit, self.latency_s, self._in_work = queue_limit, latency_s, 0
+        self.together = Gathering(partial(_answer_together, store), final=ServiceProblem)
 
     @property
     def in_work(self) -> int:
@@ -100,50 +100,17 @@ class ScoringService:
         name: str = "",  # of the model that must answer; "" for any
     ) -> list[ScoreRecord]:  # committed, same order
         "Score texts; return when the scores are stored."
-        self._refuse_overload(len(texts))
+        _refuse_overload(self, len(texts))
         self._in_work += len(texts)
         try:
             model = _picked(self.source, key or texts[0], wanted, name)
-            records = await self._answer_safely(model, texts, caller)
+            records = await _answer_safely(self, model, texts, caller)
         finally:
             self._in_work -= len(texts)
         _told(self.source, records, wanted)
         for record in records:
             self.metrics.saw_text(record.version, record.label)
         return records
-
-    def _refuse_overload(self, more: int) -> None:
-        if self._in_work + more > self._limit:
-            found = f"{self._in_work} texts in work, {more} more came"
-            raise Overloaded(found, expected=f"at most {self._limit} at once")
-        age_s = self._together.age_s()
-        if age_s > self._latency_s / 2:
-            found = f"a text has been waiting for {age_s * 1000:.0f} ms"
-            raise Overloaded(found, expected=f"an answer within {self._latency_s * 1000:g} ms")
-
-    async def _answer_by(
-        self, model: LoadedModel, texts: list[str], caller: str
-    ) -> list[ScoreRecord]:
-        if sum(map(len, texts)) <= _INLINE_CHARS:
-            return await self._together.add([(model, caller, text) for text in texts])
-        records = await asyncio.to_thread(score_texts, model, texts, caller=caller)
-        return await _stored(self.store, records)
-
-    async def _answer_safely(
-        self, model: LoadedModel, texts: list[str], caller: str
-    ) -> list[ScoreRecord]:
-        try:
-            return await self._answer_by(model, texts, caller)
-        except ServiceProblem:  # of the store
-            raise
-        except Exception as error:
-            before = self.source.before(model)
-            if before is None:
-                raise
-            records = await self._answer_by(before, texts, caller)  # the texts' own fault: here
-            reason = f"{type(error).__name__}: {error}"
-            await asyncio.to_thread(self.source.give_up, model, reason)
-            return records
 
     async def look_up(
         self,
@@ -179,6 +146,51 @@ def _picked(
     if name and model.name != name:
         raise Refusal(404, f"no model {name[:80]!r} here", expected=f"model {model.name!r}")
     return model
+
+# %% ../../notebooks/60_serving/11_scoring.ipynb #90aa1deb
+def _refuse_overload(
+    service: ScoringService,  # at work
+    more: int,  # texts that came
+) -> None:
+    if service.in_work + more > service.queue_limit:
+        found = f"{service.in_work} texts in work, {more} more came"
+        raise Overloaded(found, expected=f"at most {service.queue_limit} at once")
+    age_s = service.together.age_s()
+    if age_s > service.latency_s / 2:
+        found = f"a text has been waiting for {age_s * 1000:.0f} ms"
+        raise Overloaded(found, expected=f"an answer within {service.latency_s * 1000:g} ms")
+
+# %% ../../notebooks/60_serving/11_scoring.ipynb #d09627d8
+async def _answer_by(
+    service: ScoringService,  # at work
+    model: LoadedModel,  # that answers
+    texts: list[str],  # to be scored
+    caller: str,  # who asks
+) -> list[ScoreRecord]:  # committed, same order
+    if sum(map(len, texts)) <= _INLINE_CHARS:
+        return await service.together.add([(model, caller, text) for text in texts])
+    records = await asyncio.to_thread(score_texts, model, texts, caller=caller)
+    return await _stored(service.store, records)
+
+
+async def _answer_safely(
+    service: ScoringService,  # at work
+    model: LoadedModel,  # that answers
+    texts: list[str],  # to be scored
+    caller: str,  # who asks
+) -> list[ScoreRecord]:  # of this model, or all of the one before
+    try:
+        return await _answer_by(service, model, texts, caller)
+    except ServiceProblem:  # of the store
+        raise
+    except Exception as error:
+        before = service.source.before(model)
+        if before is None:
+            raise
+        records = await _answer_by(service, before, texts, caller)  # the texts' own fault: here
+        reason = f"{type(error).__name__}: {error}"
+        await asyncio.to_thread(service.source.give_up, model, reason)
+        return records
 
 # %% ../../notebooks/60_serving/11_scoring.ipynb #2d2c3a2a
 async def _answer_together(

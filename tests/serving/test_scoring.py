@@ -163,7 +163,7 @@ def test_two_models_of_one_moment_do_not_mix(store):
 
     async def together():
         callers = ["first", "second"] * 10
-        asked = (service.answer(["good", "bad"], caller=caller) for caller in callers)
+        asked = (service.answer(["good", "bad"], key=caller) for caller in callers)
         return callers, await asyncio.gather(*asked)
 
     for caller, records in zip(*asyncio.run(together()), strict=True):
