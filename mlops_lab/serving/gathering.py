@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from .refusals import Overloaded
+
 # %% ../../notebooks/60_serving/02_gathering.ipynb #d61148e1
 @dataclass(eq=False, slots=True)
 class _Part:
@@ -30,14 +32,21 @@ class _Part:
 def _next_parts(
     waiting: deque[_Part],  # loses what is taken
     most: int,  # items at once, about
+    patience_s: float,  # parts that waited longer are refused
 ) -> list[_Part]:  # the oldest, in order
-    "Take parts, but for those whose callers have left."
-    parts, size = [], 0
+    "Take parts, but for those whose callers have left or waited too long."
+    parts, size, now = [], 0, time.monotonic()
     while waiting and size < most:
         part = waiting.popleft()
-        if not part.done.done():
-            parts.append(part)
-            size += len(part.items)
+        if part.done.done():
+            continue
+        if now - part.since > patience_s:
+            waited = f"a text waited for {(now - part.since) * 1000:.0f} ms"
+            expected = f"its turn within {patience_s * 1000:.0f} ms"
+            part.done.set_exception(Overloaded(waited, expected=expected))
+            continue
+        parts.append(part)
+        size += len(part.items)
     return parts
 
 
@@ -64,17 +73,21 @@ class Gathering:
         most: int = 128,  # items at once, about; more wait for the next batch
         batches: int = 2,  # at work at a time: one is stored while the next is scored
         final: type[Exception] | tuple = (),  # after these no part is tried by itself
+        patience_s: float = 1.0,  # parts that waited longer are refused
     ) -> None:
         self._work, self._most, self._final, self._batches = work, most, final, batches
+        self._patience_s, self._items, self._ended = patience_s, 0, 0.0
+        self._item_s = 0.001  # what one item takes, until it is known
         self._waiting: deque[_Part] = deque()
         self._open: deque[_Part] = deque()
         self._tasks: set[asyncio.Task] = set()
 
-    def age_s(self) -> float:
-        "Seconds the oldest unanswered caller has been waiting."
+    def delay_s(self) -> float:
+        "Seconds a newcomer would wait, or the oldest caller has."
         while self._open and self._open[0].done.done():
             self._open.popleft()
-        return time.monotonic() - self._open[0].since if self._open else 0.0
+        age_s = time.monotonic() - self._open[0].since if self._open else 0.0
+        return max(age_s, self._items * self._item_s)
 
     async def add(
         self,
@@ -84,9 +97,13 @@ class Gathering:
         part = _Part(items, asyncio.get_running_loop().create_future(), time.monotonic())
         self._waiting.append(part)
         self._open.append(part)
+        self._items += len(items)
         if len(self._waiting) == 1:
             self._start()
-        return await part.done
+        try:
+            return await part.done
+        finally:
+            self._items -= len(items)
 
     def _start(self, done: asyncio.Task | None = None) -> None:
         self._tasks.discard(done)
@@ -96,10 +113,20 @@ class Gathering:
             task.add_done_callback(self._start)
 
     async def _run_next(self) -> None:
-        parts = _next_parts(self._waiting, self._most)
+        slice_s = self._patience_s / 8  # of the loop's time for one batch
+        most = min(self._most, max(1, int(slice_s / max(self._item_s, 1e-9))))
+        parts, began = _next_parts(self._waiting, most, self._patience_s), time.monotonic()
         if self._waiting:
             self._start()
         await self._run(parts)
+        self._pace(sum(len(part.items) for part in parts), began)
+
+    def _pace(self, size: int, began: float) -> None:
+        now = time.monotonic()
+        took, self._ended = now - max(began, self._ended), now
+        if size:  # one text alone says little about the pace of many
+            weight = min(size / 32, 1.0) / 2
+            self._item_s += weight * (took / size - self._item_s)
 
     async def _run(self, parts: list[_Part]) -> None:
         try:

@@ -83,7 +83,8 @@ class ScoringService:
     ) -> None:
         self.source, self.store, self.metrics = source, store, ServiceMetrics()
         self.queue_limit, self.latency_s, self._in_work = queue_limit, latency_s, 0
-        self.together = Gathering(partial(_answer_together, store), final=ServiceProblem)
+        together = partial(_answer_together, store)
+        self.together = Gathering(together, final=ServiceProblem, patience_s=latency_s / 2)
 
     @property
     def in_work(self) -> int:
@@ -155,9 +156,9 @@ def _refuse_overload(
     if service.in_work + more > service.queue_limit:
         found = f"{service.in_work} texts in work, {more} more came"
         raise Overloaded(found, expected=f"at most {service.queue_limit} at once")
-    age_s = service.together.age_s()
-    if age_s > service.latency_s / 2:
-        found = f"a text has been waiting for {age_s * 1000:.0f} ms"
+    delay_s = service.together.delay_s()
+    if delay_s > service.latency_s / 2:
+        found = f"texts are waiting for {delay_s * 1000:.0f} ms"
         raise Overloaded(found, expected=f"an answer within {service.latency_s * 1000:g} ms")
 
 # %% ../../notebooks/60_serving/11_scoring.ipynb #d09627d8
