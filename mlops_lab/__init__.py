@@ -178,6 +178,7 @@ Modules:
 - `mlops_lab.pipeline.warm_keeper`: Keep warm processes from run to run, for as long as they are what a fresh one would be.
 - `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
+- `mlops_lab.serving.binary_tensors`: Translate the Open Inference Protocol's binary tensors to plain JSON and back.
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.copies`: Have the other model answer the same texts, unseen by the caller and without costing one any time.

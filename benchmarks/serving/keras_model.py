@@ -17,11 +17,12 @@ class KerasBag(mlflow.pyfunc.PythonModel):
         self.bundle = load_bundle(Path(context.artifacts["bundle"]))
         table, bias = self.bundle.model.table, self.bundle.model.bias
         ids, weights = keras.Input((None,), dtype="int32"), keras.Input((None,))
-        rows = keras.layers.Embedding(*table.shape, weights=[table], name="table")(ids)
+        rows = keras.layers.Embedding(*table.shape, name="table")(ids)
         logits = keras.layers.Dot(axes=1)([weights, rows])
-        identity = [np.eye(len(bias), dtype="f4"), bias]
-        answer = keras.layers.Dense(len(bias), activation="softmax", weights=identity)(logits)
+        answer = keras.layers.Dense(len(bias), activation="softmax", name="bias")(logits)
         self.network = keras.Model([ids, weights], answer)
+        self.network.get_layer("table").set_weights([table])
+        self.network.get_layer("bias").set_weights([np.eye(len(bias), dtype="f4"), bias])
 
     def predict(self, context, model_input, params=None):
         from mlops_lab.models.bag_model import bag_weights

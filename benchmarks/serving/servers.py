@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,7 +184,8 @@ def running(server, texts, expected):
                 raise RuntimeError(f"{server.name} answers many texts differently")
         yield url, child.pid, took
     finally:
-        os.killpg(child.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            os.killpg(child.pid, signal.SIGTERM)
         try:
             child.wait(15)
         except subprocess.TimeoutExpired:

@@ -62,6 +62,24 @@ def _tell(
             part.done.set_result(results[start:end])
         start = end
 
+# %% ../../notebooks/60_serving/02_gathering.ipynb #a8146160
+@dataclass(slots=True)
+class _Pace:
+    "How long an item takes, by the last batches."
+
+    item_s: float = 0.001  # until it is known
+    ended: float = 0.0  # when the last batch was done
+
+    def items_in(self, seconds: float) -> int:
+        return max(1, int(seconds / max(self.item_s, 1e-9)))
+
+    def saw(self, size: int, began: float) -> None:
+        now = time.monotonic()
+        took, self.ended = now - max(began, self.ended), now
+        if size:  # one text alone says little about the pace of many
+            weight = min(size / 32, 1.0) / 2
+            self.item_s += weight * (took / size - self.item_s)
+
 # %% ../../notebooks/60_serving/02_gathering.ipynb #4573ee81
 class Gathering:
     "Joins the work of callers who come in the same moment."
@@ -76,8 +94,7 @@ class Gathering:
         patience_s: float = 1.0,  # parts that waited longer are refused
     ) -> None:
         self._work, self._most, self._final, self._batches = work, most, final, batches
-        self._patience_s, self._items, self._ended = patience_s, 0, 0.0
-        self._item_s = 0.001  # what one item takes, until it is known
+        self._patience_s, self._items, self._pace = patience_s, 0, _Pace()
         self._waiting: deque[_Part] = deque()
         self._open: deque[_Part] = deque()
         self._tasks: set[asyncio.Task] = set()
@@ -87,7 +104,7 @@ class Gathering:
         while self._open and self._open[0].done.done():
             self._open.popleft()
         age_s = time.monotonic() - self._open[0].since if self._open else 0.0
-        return max(age_s, self._items * self._item_s)
+        return max(age_s, self._items * self._pace.item_s)
 
     async def add(
         self,
@@ -113,20 +130,12 @@ class Gathering:
             task.add_done_callback(self._start)
 
     async def _run_next(self) -> None:
-        slice_s = self._patience_s / 8  # of the loop's time for one batch
-        most = min(self._most, max(1, int(slice_s / max(self._item_s, 1e-9))))
+        most = min(self._most, self._pace.items_in(self._patience_s / 8))
         parts, began = _next_parts(self._waiting, most, self._patience_s), time.monotonic()
         if self._waiting:
             self._start()
         await self._run(parts)
-        self._pace(sum(len(part.items) for part in parts), began)
-
-    def _pace(self, size: int, began: float) -> None:
-        now = time.monotonic()
-        took, self._ended = now - max(began, self._ended), now
-        if size:  # one text alone says little about the pace of many
-            weight = min(size / 32, 1.0) / 2
-            self._item_s += weight * (took / size - self._item_s)
+        self._pace.saw(sum(len(part.items) for part in parts), began)
 
     async def _run(self, parts: list[_Part]) -> None:
         try:

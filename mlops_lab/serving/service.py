@@ -25,6 +25,7 @@ from starlette.routing import Route
 import mlops_lab
 from ..foundation.errors import LabError, ServiceProblem
 from ..foundation.settings import Settings
+from . import binary_tensors
 from .exchange import check_key, json_answer, read_body, refusal_answer
 from .inference_protocol import infer_answer, model_metadata, read_infer_request
 from mlops_lab.serving.messages import (
@@ -142,17 +143,37 @@ def _named_model(
     model, name = request.app.state.service.source.current(), request.path_params["name"]
     if name != model.name:
         raise Refusal(404, f"no model {name[:80]!r} here", expected=f"model {model.name!r}")
+    version = request.path_params.get("version", model.version)
+    if version != model.version:
+        raise Refusal(404, f"no version {version[:80]!r} here", expected=f"{model.version!r}")
     return model
 
-
+# %% ../../notebooks/60_serving/13_service.ipynb #61c12fb5
 async def _post_infer(request: Request) -> Response:
     state = request.app.state
     name = _named_model(request).name
-    asked = read_infer_request(await read_body(request, state.limits.body_bytes), state.limits)
-    records = await state.service.answer(asked.texts, name=name, **_routing(request))
-    return json_answer(infer_answer(asked, records))
+    body = await read_body(request, state.limits.body_bytes)
+    told_length = request.headers.get(binary_tensors.LENGTH_HEADER, "")
+    body = binary_tensors.inline_tensors(body, told_length)
+    asked, told = read_infer_request(body, state.limits), _routing(request)
+    if "version" in request.path_params:
+        told["wanted"] = "champion"
+    records = await state.service.answer(asked.texts, name=name, **told)
+    return _infer_response(infer_answer(asked, records), body)
 
 
+def _infer_response(
+    answer: bytes,  # JSON of an inference response
+    asked: bytes,  # JSON of its request
+) -> Response:
+    wanted = binary_tensors.binary_outputs(asked)
+    content, length = binary_tensors.pack_answer(answer, wanted)
+    if length is None:
+        return json_answer(content)
+    headers = {binary_tensors.LENGTH_HEADER: str(length)}
+    return Response(content, headers=headers, media_type="application/octet-stream")
+
+# %% ../../notebooks/60_serving/13_service.ipynb #b285be46
 async def _get_model(request: Request) -> Response:
     model = _named_model(request)
     return json_answer(model_metadata(model.name, model.version, labels=model.scorer.labels))
@@ -161,9 +182,14 @@ async def _get_model(request: Request) -> Response:
 async def _get_model_ready(request: Request) -> Response:
     return json_answer({"name": _named_model(request).name, "ready": True})
 
-# %% ../../notebooks/60_serving/13_service.ipynb #5e55913c
+# %% ../../notebooks/60_serving/13_service.ipynb #ff331a58
+_EXTENSIONS = ["binary_tensor_data"]
+
+
 async def _get_server(request: Request) -> Response:
-    return json_answer({"name": "mlops-lab", "version": mlops_lab.__version__, "extensions": []})
+    return json_answer(
+        {"name": "mlops-lab", "version": mlops_lab.__version__, "extensions": _EXTENSIONS}
+    )
 
 
 async def _get_live(request: Request) -> Response:
@@ -192,7 +218,17 @@ def _page_route(
 async def _get_openapi(request: Request) -> Response:
     return json_answer(openapi_record())
 
-# %% ../../notebooks/60_serving/13_service.ipynb #5cfeadbf
+# %% ../../notebooks/60_serving/13_service.ipynb #dcdf0ca9
+def _model_routes(
+    path: str,  # of a model, or of a version
+) -> list[tuple]:  # path, method, function
+    return [
+        (path + "/infer", "POST", _post_infer),
+        (path, "GET", _get_model),
+        (path + "/ready", "GET", _get_model_ready),
+    ]
+
+# %% ../../notebooks/60_serving/13_service.ipynb #021b1d30
 def _routes(
     language: str,  # of the demo page
 ) -> list[Route]:  # every route, guarded
@@ -200,9 +236,8 @@ def _routes(
         ("/score", "POST", _post_score),
         ("/score/{score_id}", "GET", _get_score),
         ("/feedback", "POST", _post_feedback),
-        ("/v2/models/{name}/infer", "POST", _post_infer),
-        ("/v2/models/{name}", "GET", _get_model),
-        ("/v2/models/{name}/ready", "GET", _get_model_ready),
+        *_model_routes("/v2/models/{name}"),
+        *_model_routes("/v2/models/{name}/versions/{version}"),
         ("/v2", "GET", _get_server),
         ("/metrics", "GET", _get_metrics),
     ]
