@@ -66,6 +66,7 @@ Modules:
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.text_rules`: Change a text by named rules, the same ones for training rows and for requests.
+- `mlops_lab.foundation.whole_files`: Let a file or a folder appear at once, or not at all.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
 - `mlops_lab.maturity.answers`: Hold what one person claims about a project, and carry it through JSON unchanged.
 - `mlops_lab.maturity.assessment`: Weigh each claim against its evidence, and tell what every model makes of the rest.

@@ -42,7 +42,7 @@ def key_parts(
         "notebook": closure.cells,
         "parameters": parameters,
         "inputs": {path: digest_place(folder / path, memory) for path in spec.inputs},
-        "outside": {path: _digest_outside(path, memory) for path in spec.outside},
+        "outside": _digest_outside(spec.outside, memory),
         "outputs": {path: "declared" for path in (*spec.outputs, *spec.decides)},
         "code": closure.definitions | data,
         "packages": versions,

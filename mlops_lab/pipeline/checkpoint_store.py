@@ -25,6 +25,7 @@ from uuid import uuid4
 from ..foundation.errors import LabError, PipelineProblem
 from ..foundation.records import digest_file, digest_json, read_json, write_json
 from ..foundation.secrets import named_secrets
+from ..foundation.whole_files import flush_file
 from .access import add_notes, keep_notes
 from .checkpoint_plan import CheckpointCell
 
@@ -220,23 +221,12 @@ def _commit(
     write_json(draft / "checkpoint.json", facts | {"seal": digest_json(facts)})
     name = f"{key.removeprefix('sha256:')[:32]}-{time.time_ns():020d}"
     for item in (*draft.rglob("*"), draft):
-        _flush(item)
+        flush_file(item)
     os.replace(draft, checkpoints.root / name)
-    _flush(checkpoints.root)
+    flush_file(checkpoints.root)
     others = [one for one in checkpoints.root.glob("*-*") if one.name[0] != "."]
     for old in sorted(others, key=lambda one: one.name.rpartition("-")[2])[:-_MOST]:
         shutil.rmtree(old, ignore_errors=True)
-
-# %% ../../notebooks/50_pipeline/19_checkpoint_store.ipynb #db2491b8
-def _flush(
-    path: Path,  # file or folder
-) -> None:
-    "Have the disk keep what was written."
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 # %% ../../notebooks/50_pipeline/19_checkpoint_store.ipynb #2c6d6cfe
 def number_cells(
