@@ -17,6 +17,7 @@ Modules:
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.command_line.repeated_run`: Run a pipeline again and again in one process, and say in a line how each run ended.
 - `mlops_lab.command_line.request`: Turn what was typed after `mlops-lab run` into a checked order.
+- `mlops_lab.command_line.review_app`: Open the review of cleaning rules in a notebook, or show it as a page.
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
@@ -28,12 +29,15 @@ Modules:
 - `mlops_lab.data.data_home`: Keep verified copies of public data sets in one folder that all projects share.
 - `mlops_lab.data.download`: Bring one file from an address to a place, whole and verified or not at all.
 - `mlops_lab.data.drifts`: Make the drifts that production brings: other labels, other texts, other words, other meanings.
+- `mlops_lab.data.exploration`: Ask labelled texts how sure their labels are, what repeats, and what changes with time.
 - `mlops_lab.data.faults`: Plant the faults of careless upstream systems, with the truth about where they are.
 - `mlops_lab.data.feature_store`: Serve the latest features of an entity in microseconds, the same values that training joins.
 - `mlops_lab.data.feature_view`: Define features of an entity once, and join them as they were at any moment.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
 - `mlops_lab.data.ingestion`: Bring rows into the raw store in small batches, each of them once, whatever happens in between.
 - `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
+- `mlops_lab.data.online_servers`: Keep the online table of a view in PostgreSQL or Redis, for services on many machines.
+- `mlops_lab.data.online_table`: Keep one line of values per entity where it is found in microseconds.
 - `mlops_lab.data.personal`: Find and mask what names a person in a text: e-mail addresses and handles.
 - `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
 - `mlops_lab.data.proposals`: Show what each cleaning rule would change, before anybody decides on it.

@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 
 from ..foundation.errors import DataProblem, close_matches
-from ..foundation.records import write_bytes
 from ..foundation.text_rules import TEXT_RULES
+from ..foundation.whole_files import write_bytes
 
 # %% ../../notebooks/20_data/34_cleaning_decisions.ipynb #cd983a4c
 @dataclass(frozen=True)
