@@ -35,6 +35,7 @@ Modules:
 - `mlops_lab.data.feature_view`: Define features of an entity once, and join them as they were at any moment.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
 - `mlops_lab.data.ingestion`: Bring rows into the raw store in small batches, each of them once, whatever happens in between.
+- `mlops_lab.data.judgements`: Judge the texts of a batch, each by named rules, without reading the good ones letter by letter.
 - `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
 - `mlops_lab.data.online_servers`: Keep the online table of a view in PostgreSQL or Redis, for services on many machines.
 - `mlops_lab.data.online_table`: Keep one line of values per entity where it is found in microseconds.

@@ -95,7 +95,7 @@ def topic_months(
     month = timed["at"].dt.tz_localize(None).dt.to_period("M").dt.to_timestamp()
     return pd.crosstab(month, timed["topic"], normalize="index").rename_axis("month")
 
-
+# %% ../../notebooks/20_data/38_exploration.ipynb #7239d9bc
 def _distances(
     values: np.ndarray,  # a word per row
     periods: np.ndarray,  # a number per row

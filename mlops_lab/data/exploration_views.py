@@ -33,7 +33,8 @@ def draw_topic_months(
     swing = months.max() - months.min()
     name, peak = swing.idxmax(), months[swing.idxmax()].idxmax()
     title = f"{name} swing most: {months[name].min():.0%} to {months[name].max():.0%} of the "
-    figure, axes = blank_figure(f"{title}messages, the peak in {peak:%B %Y}".capitalize())
+    title = f"{title[0].upper()}{title[1:]}messages, the peak in {peak:%B %Y}"
+    figure, axes = blank_figure(title)
     order = months.mean().sort_values(ascending=False).index
     axes.stackplot(months.index, months[order].T * 100, colors=_COLOURS * 3, labels=order)
     ticks = AutoDateLocator(maxticks=8)

@@ -78,7 +78,7 @@ def _counts(
         counts.update(set(map(" ".join, runs)))
     return counts
 
-
+# %% ../../notebooks/20_data/32_findings.ipynb #4b31ad17
 def telling_words(
     frame: pd.DataFrame,  # checked or prepared rows
     *,

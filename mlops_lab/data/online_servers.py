@@ -52,7 +52,7 @@ def _told(
         found = f"the {place.scheme} server at {where} says: {reason}"
         raise DataProblem(found, "a server that answers", "look at the server") from None
 
-
+# %% ../../notebooks/20_data/41_online_servers.ipynb #863d9cfe
 def _missing(
     package: str,  # that is not installed
     extra: str,  # that brings it

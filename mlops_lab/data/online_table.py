@@ -22,19 +22,25 @@ from ..foundation.errors import DataProblem
 class OnlineTable(Protocol):
     "The latest values of the entities of one view."
 
-    def read(self, entity: str) -> tuple[Any, ...] | None:
-        "Give the line of an entity, nothing for one that is not known."
+    def read(
+        self,
+        entity: str,  # whose line
+    ) -> tuple[Any, ...] | None:  # time and values, nothing for one that is not known
+        "Give the line of an entity."
 
-    def write(self, lines: Iterable[tuple[Any, ...]]) -> None:
-        "Write entity, time and values of many entities, or nothing."
+    def write(
+        self,
+        lines: Iterable[tuple[Any, ...]],  # entity, time and values
+    ) -> None:
+        "Write all lines or none."
 
-    def times(self) -> list[int]:
+    def times(self) -> list[int]:  # microseconds since 1970
         "Give the time of each entity."
 
     def close(self) -> None:
         "Let go of the database."
 
-
+# %% ../../notebooks/20_data/40_online_table.ipynb #e4625be9
 def refuse_columns(
     view: FeatureView,  # what shall be served
     found: list[str],  # features of the table that is there

@@ -159,7 +159,7 @@ def draw_samples(
     head = f"<tr><th>{html.escape(say('before'))}</th><th>{html.escape(say('after'))}</th></tr>"
     return f'<table class="cr">{head}{rows}</table>'
 
-
+# %% ../../notebooks/20_data/36_review.ipynb #d335de04
 def draw_review(
     review: Review,  # with proposals
 ) -> str:  # HTML

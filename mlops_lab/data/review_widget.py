@@ -38,9 +38,7 @@ class RuleBox(ipywidgets.VBox):
             tooltips=[f"{word}: {say(proposal.rule)}" for word, _ in words],
             style={"button_width": "6rem"},
         )
-        decision = review.decisions.get(proposal.rule)
         self.why = ipywidgets.Text(
-            value=decision.why if decision else "",
             placeholder=f"{say('usual')}: {say(proposal.rule + '_why')}",
             description=say("reason"),
             continuous_update=False,
@@ -70,6 +68,7 @@ class RuleBox(ipywidgets.VBox):
         except (LabError, OSError) as error:
             problem = str(error)
         self.choice.value = review.state(rule)
+        self.why.value = self.why.value if problem else ""  # the reason of another decision
         self.tell(problem)
         self.widget.tell()
 

@@ -54,6 +54,7 @@ _END[[*range(33), *range(0x80, 0xC0)]] = True  # ASCII, and last bytes of any wi
 
 def doubtful_lengths(
     texts: TextBytes,  # of a column
+    *,
     shortest: int,  # characters a text should have
     longest: int,  # characters a text may have
 ) -> np.ndarray:  # numbers of texts

@@ -82,7 +82,7 @@ _RULES = (
         lambda text: _SPACE.sub(" ", text).strip(),
     ),
 )
-TEXT_RULES: dict[str, TextRule] = {rule.name: rule for rule in _RULES}
+TEXT_RULES: dict[str, TextRule] = {rule.name: rule for rule in _RULES}  # by name, in their order
 
 # %% ../../notebooks/10_foundation/10_text_rules.ipynb #48d44b92
 def make_cleaner(
