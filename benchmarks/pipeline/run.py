@@ -76,7 +76,9 @@ def measure_runner(
     if runner is _SCRIPT:
         notes["late"] = _note(place.run("five", "six", limit_s=limit_s), True)
     if runner.keeps:
-        notes["noop"] = _note(place.run(limit_s=limit_s), _answer(place) == first)
+        again = sorted((place.run(limit_s=limit_s) for _ in range(5)), key=lambda one: one.seconds)
+        notes["noop"] = _note(again[2], _answer(place) == first)
+        notes["noop"]["all_s"] = [round(one.seconds, 3) for one in again]
         edit(place, "five", '[\\"value\\"] * factor', '[\\"value\\"] * 2 * factor')
         taken = place.run(limit_s=limit_s)
         doubled = _answer(place) is not None and abs(_answer(place) - 2 * first) < 0.001

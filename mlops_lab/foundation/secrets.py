@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from .errors import SettingsProblem
 
@@ -47,6 +46,8 @@ def _spellings(
     value: str,  # the secret
 ) -> tuple[str, ...]:  # longest first
     "Spell a value in the ways it may be shown."
+    from urllib.parse import quote, quote_plus  # here, since few runs have a secret
+
     found = {value, *value.splitlines()}
     for part in list(found):
         found |= {json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]}

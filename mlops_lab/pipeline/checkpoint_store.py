@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..foundation.errors import LabError, PipelineProblem
 from ..foundation.records import digest_file, digest_json, read_json, write_json
@@ -167,7 +166,7 @@ def _request(
     if do == "restore":
         cells = cell.number - len(cell.again)
         return request | {"place": str(checkpoints.kept.place), "cells": cells}
-    draft = checkpoints.root / f".{os.getpid()}.{uuid4().hex[:8]}.part"
+    draft = checkpoints.root / f".{os.getpid()}.{os.urandom(4).hex()}.part"
     return request | {"names": list(cell.names), "draft": str(draft), "cell": cell.number}
 
 # %% ../../notebooks/50_pipeline/19_checkpoint_store.ipynb #f1efad31
