@@ -104,14 +104,31 @@ async def load(address, seconds, pace_s):
     return np.array(told)
 
 
-def compare(addresses, windows, seconds, pace_s):
+def used_s(process):
+    """Processor seconds a process has used, which other work on the machine hardly changes."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children():
+    """The processes this one has started."""
+    found = Path("/proc/self/task").glob("*/children")
+    return {int(one) for path in found for one in path.read_text().split()}
+
+
+def compare(services, windows, seconds, pace_s):
     """Load both in turn; give p50 and p99 of each and the ratios of the pairs."""
-    found = {name: [] for name in addresses}
+    found, used = {name: [] for name in services}, dict.fromkeys(services, 0.0)
+    sent = dict.fromkeys(services, 0)
     for window in range(windows):
-        names = list(addresses) if window % 2 else list(addresses)[::-1]
+        names = list(services) if window % 2 else list(services)[::-1]
         for name in names:
-            told = asyncio.run(load(addresses[name], seconds, pace_s))
+            address, process = services[name]
+            before = used_s(process)
+            told = asyncio.run(load(address, seconds, pace_s))
+            used[name], sent[name] = used[name] + used_s(process) - before, sent[name] + len(told)
             found[name].append((*np.percentile(told, (50, 99)), len(told) / seconds))
+    spent = {name: used[name] / sent[name] * 1000 for name in services}
     without, with_copies = (np.array(found[name]) for name in ("without", "with"))
     ratios = with_copies / without
     same = without[1:] / without[:-1]  # what the machine does by itself
@@ -128,6 +145,8 @@ def compare(addresses, windows, seconds, pace_s):
             round(float(v), 3) for v in np.percentile(same[:, 1], (25, 75))
         ],
         "requests a second, ratio": round(float(np.median(ratios[:, 2])), 3),
+        "processor ms a request without": round(spent["without"], 3),
+        "processor ms a request, ratio": round(spent["with"] / spent["without"], 3),
         "requests a second without": round(float(np.median(without[:, 2]))),
     }
 
@@ -135,16 +154,18 @@ def compare(addresses, windows, seconds, pace_s):
 def measure(windows, seconds):
     """Start both services, measure, and tell how many copies were made meanwhile."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        bundles, addresses, labs = make_bundles(Path(folder)), {}, {}
+        bundles, services, labs = make_bundles(Path(folder)), {}, {}
         for name, copies in (("without", 0), ("with", COPIES_PER_S)):
             settings, trials = open_lab(Path(folder) / name, bundles)
+            before = children()
             client = stack.enter_context(running_service(settings))
+            services[name] = client.address, (children() - before).pop()
             begin_trial(trials, client, copies)
-            addresses[name], labs[name] = client.address, trials.registry.lab
+            labs[name] = trials.registry.lab
         result = {"windows": windows, "seconds each": seconds, "copies a second": COPIES_PER_S}
         result |= {"niceness": os.nice(0), "load average before": round(os.getloadavg()[0], 1)}
-        result["paced"] = compare(addresses, windows, seconds, CONNECTIONS / RATE_PER_S)
-        result["closed"] = compare(addresses, windows // 3, seconds, 0.0)
+        result["paced"] = compare(services, windows, seconds, CONNECTIONS / RATE_PER_S)
+        result["closed"] = compare(services, windows // 3, seconds, 0.0)
         time.sleep(1.5)
         return result | {"copies": read_state(labs["with"])["copies"]}
 

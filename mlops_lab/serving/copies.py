@@ -79,9 +79,9 @@ class Pair:
     answered: ScoreRecord  # what the caller got
     copy: ScoreRecord | str  # the other answer, or why there is none
 
-# %% ../../notebooks/60_serving/12_copies.ipynb #0dacd347
-_TURN_S = 0.05  # how often copies are sent; few at a time, so that nobody waits for them
-_STORE_TURNS = 20  # how many turns are stored at once: an answer may have to wait for a commit
+# %% ../../notebooks/60_serving/12_copies.ipynb #be3ff482
+_TURN_S = 0.2  # how often copies are sent
+_STORE_TURNS = 5  # how many turns are stored at once: an answer may have to wait for a commit
 _START_WAIT_S, _ANSWER_WAIT_S = 60.0, 10.0
 _STARTS = 3  # of the process, before no more is copied
 _LOG = logging.getLogger("mlops_lab.serving")
