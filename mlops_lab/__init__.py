@@ -19,32 +19,42 @@ Modules:
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.command_line.repeated_run`: Run a pipeline again and again in one process, and say in a line how each run ended.
 - `mlops_lab.command_line.request`: Turn what was typed after `mlops-lab run` into a checked order.
+- `mlops_lab.command_line.review_app`: Open the review of cleaning rules in a notebook, or show it as a page.
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.adapters`: Turn nested JSON, web pages and plain text into raw rows.
 - `mlops_lab.data.catalogue`: Describe public data sets as data: files, checksums, licence, labels and the tasks they allow.
 - `mlops_lab.data.changes`: Change a stream of rows from a known moment on, and keep the truth about it.
+- `mlops_lab.data.cleaning_decisions`: Keep who accepted which cleaning rule, when and why, in a file under version control.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
 - `mlops_lab.data.data_home`: Keep verified copies of public data sets in one folder that all projects share.
 - `mlops_lab.data.download`: Bring one file from an address to a place, whole and verified or not at all.
 - `mlops_lab.data.drifts`: Make the drifts that production brings: other labels, other texts, other words, other meanings.
+- `mlops_lab.data.exploration`: Ask labelled texts how sure their labels are, what repeats, and what changes with time.
 - `mlops_lab.data.faults`: Plant the faults of careless upstream systems, with the truth about where they are.
 - `mlops_lab.data.feature_store`: Serve the latest features of an entity in microseconds, the same values that training joins.
 - `mlops_lab.data.feature_view`: Define features of an entity once, and join them as they were at any moment.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
 - `mlops_lab.data.ingestion`: Bring rows into the raw store in small batches, each of them once, whatever happens in between.
+- `mlops_lab.data.judgements`: Judge the texts of a batch, each by named rules, without reading the good ones letter by letter.
 - `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
+- `mlops_lab.data.online_servers`: Keep the online table of a view in PostgreSQL or Redis, for services on many machines.
+- `mlops_lab.data.online_table`: Keep one line of values per entity where it is found in microseconds.
 - `mlops_lab.data.personal`: Find and mask what names a person in a text: e-mail addresses and handles.
 - `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
+- `mlops_lab.data.proposals`: Show what each cleaning rule would change, before anybody decides on it.
 - `mlops_lab.data.published`: Read a public data set in the form it was published in, and give it the columns of the lab.
 - `mlops_lab.data.raw_store`: Keep every version of raw rows for ever, each named by its content.
+- `mlops_lab.data.review`: Let a person decide on cleaning rules, in a table, a file or a widget.
+- `mlops_lab.data.review_widget`: Let a person accept or decline each cleaning rule beside what it would change.
 - `mlops_lab.data.rules`: Judge rows and batches by the terms of a contract, one named rule at a time.
 - `mlops_lab.data.sealing`: Keep the test rows under a seal that only the evaluator opens, and log who tried.
 - `mlops_lab.data.segregation`: Split rows into train, dev, test and holdout so that nothing leaks.
 - `mlops_lab.data.sources`: Load rows of the world, of a public data set or of the user's own file through one door.
 - `mlops_lab.data.tables`: Read a table of the user, whatever its format, and give it the columns of the lab.
 - `mlops_lab.data.terms`: Write down what rows of a data set must be like, infer it from a good batch, keep it as a file.
+- `mlops_lab.data.text_bytes`: Look at the bytes of a hundred thousand texts at once, for looks that must cost next to nothing.
 - `mlops_lab.data.views`: Draw what the findings say, in figures people want to look at.
 - `mlops_lab.data.world`: Make any number of course-feedback messages whose truth is known.
 - `mlops_lab.data.world_draws`: Draw random numbers that depend only on seed, row and position.
@@ -62,6 +72,7 @@ Modules:
 - `mlops_lab.foundation.sameness`: Tell where two values differ, down to types, order, layout of names, and shared parts.
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
+- `mlops_lab.foundation.text_rules`: Change a text by named rules, the same ones for training rows and for requests.
 - `mlops_lab.foundation.whole_files`: Let a file or a folder appear at once, or not at all.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
 - `mlops_lab.maturity.answers`: Hold what one person claims about a project, and carry it through JSON unchanged.
@@ -137,6 +148,7 @@ Modules:
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
 - `mlops_lab.pipeline.file_names`: Name a file of a stage so that the name means the same on every machine.
+- `mlops_lab.pipeline.forecast`: Tell how long a run still takes, by how long its stages took before.
 - `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
 - `mlops_lab.pipeline.fork_danger`: Tell whether a process may be forked.
 - `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
@@ -175,6 +187,7 @@ Modules:
 - `mlops_lab.pipeline.undeclared`: Compare the files a stage really used with those it declares.
 - `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
 - `mlops_lab.pipeline.warm_keeper`: Keep warm processes from run to run, for as long as they are what a fresh one would be.
+- `mlops_lab.pipeline.whereabouts`: Let other processes see where the running stages of a run are.
 - `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.

@@ -14,6 +14,7 @@ __all__ = ['ContractReport', 'check_frame', 'divide_frame']
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .rules import RuleResult, judge_batch, judge_rows
@@ -73,22 +74,30 @@ def check_frame(
     if missing:
         return ContractReport(len(frame), 0, (present,), pd.Series(dtype="str"))
     frame = frame.reset_index(drop=True)
-    results, bad = [present], pd.Series(False, index=frame.index)
-    repeated = bad.copy()
-    reasons = pd.Series("", index=frame.index, dtype="str")
+    results, broken = [present], {}
+    repeated = bad = np.zeros(len(frame), dtype=bool)
     for name, severity, mask, meaning in judge_rows(frame, contract):
         failing = int(mask.sum())
         repeated = mask if name == "text_repeated" else repeated
         sample = tuple(frame["id"][mask].head(5).astype("str").fillna("null")) if failing else ()
         results.append(RuleResult(name, severity, failing, meaning, sample))
         if failing and severity == "error":
-            bad |= mask
-            reasons[mask] += name + " "
+            broken[name], bad = mask, bad | mask
     moment = pd.to_datetime(as_of, utc=True) if as_of else None
     results += judge_batch(frame, contract, bad=bad, repeated=repeated, as_of=moment)
-    return ContractReport(len(frame), int(bad.sum()), tuple(results), reasons[bad].str.strip())
+    return ContractReport(len(frame), int(bad.sum()), tuple(results), _reasons(bad, broken))
 
-# %% ../../notebooks/20_data/23_contract.ipynb #a0e00706
+# %% ../../notebooks/20_data/23_contract.ipynb #aae90998
+def _reasons(
+    bad: np.ndarray,  # true where a row breaks a rule of severity error
+    broken: dict[str, np.ndarray],  # rows that break each such rule
+) -> pd.Series:  # names of the rules each bad row breaks, by row position
+    "Spell what is wrong with each bad row."
+    rows = np.flatnonzero(bad)
+    names = [[name for name, mask in broken.items() if mask[row]] for row in rows]
+    return pd.Series(map(" ".join, names), index=rows, dtype="str")
+
+# %% ../../notebooks/20_data/23_contract.ipynb #b70327d9
 def divide_frame(
     frame: pd.DataFrame,  # raw frame
     report: ContractReport,  # from checking this frame

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .judgements import Judgement, judge_texts
 from .nearness import mark_near
-from .personal import find_personal
 from .terms import Contract, share_told
 
 # %% ../../notebooks/20_data/22_rules.ipynb #55340581
@@ -30,56 +30,6 @@ class RuleResult:
     failing: int  # rows that break it
     meaning: str  # what is wrong with them
     sample_ids: tuple[str, ...] = ()  # ids of the first few
-
-# %% ../../notebooks/20_data/22_rules.ipynb #efc7b2d1
-_UNREADABLE = "[\ufffd\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]"
-_MISREAD = "Ã[\u0080-\u00bf]|Â[\u00a0-\u00bf]|â€|ðŸ"  # UTF-8 once read as Latin-1 or Windows-1252
-
-
-def _text_rules(
-    frame: pd.DataFrame,  # raw frame
-    contract: Contract,  # what is right
-) -> Iterator[tuple[str, str, pd.Series, str]]:  # name, severity, mask, meaning
-    "Judge the texts."
-    given = frame["text"]
-    wrong = pd.Series(False, index=frame.index)
-    if not isinstance(given.dtype, pd.StringDtype):
-        wrong = ~given.map(lambda value: isinstance(value, str) or pd.isna(value)).astype(bool)
-    text = given.mask(wrong).astype("str")
-    null, length = text.isna() & ~wrong, text.str.len()
-    stripped = text.str.strip().str.len()
-    yield "text_is_text", "error", wrong, "the text is not a string"
-    yield "text_present", "error", null | (stripped == 0), "the text is null or blank"
-    short, long = (stripped > 0) & (stripped < contract.shortest), length > contract.longest
-    yield "text_length", "error", short | long, "the text is too short or too long"
-    # one scan for both: most batches hold neither
-    doubtful = text[text.str.contains(f"{_UNREADABLE}|{_MISREAD}", regex=True, na=False)]
-    unreadable = wrong.index.isin(doubtful.index[doubtful.str.contains(_UNREADABLE, regex=True)])
-    yield "text_readable", "error", pd.Series(unreadable), "replacement or control characters"
-    misread = wrong.index.isin(doubtful.index[doubtful.str.contains(_MISREAD, regex=True)])
-    yield "text_encoding", "error", pd.Series(misread), "UTF-8 was read in another encoding"
-    repeated = text.duplicated() & text.notna()
-    yield "text_repeated", "warning", repeated, "the same text came before"
-    twice = text.isin(text[repeated].unique())
-    labels = frame.loc[twice, "label"].groupby(text[twice]).transform("nunique")
-    conflict = labels.reindex(frame.index, fill_value=0) > 1
-    yield "text_conflict", "warning", conflict, "the same text has different labels"
-
-# %% ../../notebooks/20_data/22_rules.ipynb #846c427e
-def _personal_rules(
-    frame: pd.DataFrame,  # raw frame
-    contract: Contract,  # what is right
-) -> Iterator[tuple[str, str, pd.Series, str]]:  # name, severity, mask, meaning
-    "Judge whether texts name persons."
-    if contract.personal == "allow":
-        return
-    severity = "error" if contract.personal == "quarantine" else "warning"
-    texts = frame["text"]
-    if not isinstance(texts.dtype, pd.StringDtype):
-        texts = texts.where(texts.map(lambda value: isinstance(value, str)), None).astype("str")
-    found = find_personal(texts)
-    yield "personal_email", severity, found["email"], "the text holds an e-mail address"
-    yield "personal_handle", severity, found["handle"], "the text holds the handle of a person"
 
 # %% ../../notebooks/20_data/22_rules.ipynb #084b7fc5
 def _column_rules(
@@ -114,11 +64,11 @@ def _column_rules(
 def judge_rows(
     frame: pd.DataFrame,  # raw frame with the needed columns
     contract: Contract,  # what is right
-) -> Iterator[tuple[str, str, pd.Series, str]]:  # name, severity, mask, meaning
+) -> Iterator[Judgement]:  # one per rule
     "Judge each row by each rule of rows."
-    yield from _column_rules(frame, contract)
-    yield from _text_rules(frame, contract)
-    yield from _personal_rules(frame, contract)
+    for name, severity, mask, meaning in _column_rules(frame, contract):
+        yield name, severity, mask.to_numpy(bool), meaning
+    yield from judge_texts(frame, contract)
 
 # %% ../../notebooks/20_data/22_rules.ipynb #c55d071e
 def _room(
@@ -159,7 +109,8 @@ def _sampled(
     rows: int,  # of a large batch
 ) -> np.ndarray:  # numbers of the rows that are looked at
     "Choose the rows of a large batch that stand for all."
-    return np.sort(np.random.Generator(np.random.PCG64(0)).permutation(rows)[:_MOST])
+    dice = np.random.Generator(np.random.PCG64(0))
+    return np.sort(dice.choice(rows, min(rows, _MOST), replace=False, shuffle=False))
 
 
 def _near_share(
@@ -178,13 +129,13 @@ def _near_share(
 def _repeat_rules(
     frame: pd.DataFrame,  # raw frame
     contract: Contract,  # what is right
-    repeated: pd.Series,  # rows whose text came before
+    repeated: np.ndarray,  # true where the text came before
 ) -> Iterator[RuleResult]:  # fatal rules
     "Judge how much of a batch repeats itself or gives labels away."
     text = frame["text"].astype("str")
     if contract.repeated_limit < 1:
-        mask = repeated.to_numpy(bool)
-        yield _share_rule("repeated_share", frame, mask=mask, limit=contract.repeated_limit)
+        limit = contract.repeated_limit
+        yield _share_rule("repeated_share", frame, mask=repeated, limit=limit)
     if contract.near_limit < 1:
         mask, weight = _near_share(text)
         limit = contract.near_limit
@@ -254,8 +205,8 @@ def judge_batch(
     frame: pd.DataFrame,  # raw frame with the needed columns
     contract: Contract,  # what is right
     *,
-    bad: pd.Series,  # rows that break a rule of severity error
-    repeated: pd.Series,  # rows whose text came before
+    bad: np.ndarray,  # true where a row breaks a rule of severity error
+    repeated: np.ndarray,  # true where the text came before
     as_of: pd.Timestamp | None = None,  # when the batch came in; nothing: freshness is not judged
 ) -> Iterator[RuleResult]:  # fatal rules and warnings
     "Judge a batch as a whole."

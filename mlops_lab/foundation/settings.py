@@ -27,6 +27,7 @@ class Settings:
     project: Path = Path()  # folder of settings.ini
     workspace: Path = Path(".lab")  # state folder of the lab
     data_home: Path = Path("~/.cache/mlops-lab")  # where real data sets are kept
+    cleaning_file: Path = Path("cleaning.yaml")  # decisions on cleaning; the lab's own if absent
     data_set: str = "world"  # "world" (simulated) or a CSV, TSV, JSON lines or Parquet file
     text_column: str = "text"  # column of the messages in an own file
     label_column: str = "label"  # column of the labels in an own file
@@ -199,7 +200,7 @@ def read_settings(
     _refuse_unknown(list(overrides), "the environment (MLOPS_LAB_...)")
     values = {key: _cast(key, text, "settings.ini") for key, text in written.items()}
     values |= {key: _cast(key, text, "the environment") for key, text in overrides.items()}
-    for key in ("workspace", "data_home"):
+    for key in ("workspace", "data_home", "cleaning_file"):
         values[key] = folder / Path(values.get(key, getattr(Settings, key))).expanduser()
     return Settings(section=section, project=folder, **values)
 
@@ -219,7 +220,7 @@ def load_settings(
     values: dict[str, object],  # as spelled by dump_settings
 ) -> Settings:  # the settings
     "Read settings back from a record."
-    paths = {"project", "workspace", "data_home"}
+    paths = {"project", "workspace", "data_home", "cleaning_file"}
     return Settings(
         **{key: Path(value) if key in paths else value for key, value in values.items()}
     )
