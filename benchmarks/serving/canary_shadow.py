@@ -1,10 +1,10 @@
 """What shadow copies cost the callers: p99 with copies against p99 without, in one run.
 
-Three services of the same models run side by side, each with a canary on a tenth of the callers; one
-of them makes copies as well, and of the two without one is there to show what the machine does by
-itself (`same`). The same load goes to each in turn, in many short windows; each figure is the median
-over all turns. `closed` keeps 8 connections busy without a pause, `paced` sends at a fixed rate and
-counts from the moment a request was due. On a machine that others use, look at `same` first.
+Three services of the same models run side by side, each with a canary on a tenth of the callers.
+One of them makes copies as well; of the two without, one is there to show what the machine does by
+itself (`same`). The same load goes to each in turn, in many short windows; each figure is the
+median over all turns. `closed` keeps 8 connections busy without a pause, `paced` sends at a fixed
+rate and counts from the moment a request was due. Where others use the machine, read `same` first.
 
     python benchmarks/serving/canary_shadow.py   (5 minutes; writes canary_shadow.json)
 """
@@ -118,7 +118,7 @@ def children():
 
 
 def compare(services, windows, seconds, pace_s):
-    """Load all in turn; give medians of each, and its ratios to the one without in the same turn."""
+    """Load all in turn; give medians of each, and of its ratios to the one without."""
     found, used, sent = {name: [] for name in services}, Counter(), Counter()
     for window in range(windows):
         names = list(services)
