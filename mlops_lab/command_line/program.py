@@ -10,6 +10,7 @@ __all__ = []
 
 # %% ../../notebooks/95_command_line/12_program.ipynb #b25a4be8
 from .assessing import assess
+from .canary_commands import canary
 from .commands import main
 from .data_commands import data
 from .history_commands import diff, reproduce, runs, show, status
@@ -19,4 +20,4 @@ from .upkeep_commands import clean
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (assess, clean, data, runs, status, show, diff, reproduce)
+_JOINED = (assess, canary, clean, data, runs, status, show, diff, reproduce)

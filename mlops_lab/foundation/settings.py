@@ -46,6 +46,12 @@ class Settings:
     significance: float = 0.05  # gate: share of wrong promotions accepted
     minimum_rows: int = 30  # gate: test rows below which nothing is promoted
     maximum_latency_ms: float = 20.0  # gate: 99th percentile of one text
+    canary_share: float = 0.1  # canary: share of the callers it answers
+    canary_automatic: str = "all"  # canary: decided by itself: all, rollback or none
+    canary_alpha: float = 0.05  # canary: share of equal canaries rolled back
+    canary_margin: float = 0.05  # canary: one worse by less than this may be promoted
+    canary_labels: int = 100  # canary: labelled answers before a promotion
+    canary_copies_per_s: int = 100  # canary: answers a second the other model answers too
     drift_threshold: float = 0.01  # monitor: share of false alarms accepted
     service_batch_limit: int = 256  # texts in one request
     service_text_limit: int = 10_000  # characters in one text
@@ -61,6 +67,7 @@ _CHOICES = {
     "language": ("en", "es"),
     "mlflow_runs": ("on", "off"),
     "remote_store_write": ("on", "off"),
+    "canary_automatic": ("all", "rollback", "none"),
 }
 _RANGES = {
     "rows": (100, 10**9),
@@ -71,6 +78,11 @@ _RANGES = {
     "significance": (1e-6, 0.5),
     "minimum_rows": (1, 10**9),
     "maximum_latency_ms": (0.001, 60_000.0),
+    "canary_share": (0.0, 0.9),
+    "canary_alpha": (1e-6, 0.5),
+    "canary_margin": (1e-6, 0.5),
+    "canary_labels": (1, 10**9),
+    "canary_copies_per_s": (0, 10_000),
     "drift_threshold": (1e-6, 0.5),
     "service_batch_limit": (1, 100_000),
     "service_text_limit": (1, 10_000_000),
@@ -78,7 +90,7 @@ _RANGES = {
 }
 _PREFIX = "MLOPS_LAB_"
 
-
+# %% ../../notebooks/10_foundation/02_settings.ipynb #74470393
 def _keys() -> dict[str, type]:
     "Every key of settings.ini with its type."
     types = {"str": str, "int": int, "float": float, "Path": Path}
