@@ -79,7 +79,11 @@ Modules:
 - `mlops_lab.maturity.next_steps`: Name the three steps worth taking first, with the lesson that teaches each.
 - `mlops_lab.maturity.page`: Write an assessment as a page that stands alone, and as a badge.
 - `mlops_lab.maturity.published_models`: Read what published maturity models ask at each of their levels.
+- `mlops_lab.maturity.question_box`: Draw one question with its evidence and its answer, and open what the evidence refers to.
 - `mlops_lab.maturity.radar`: Draw nine dimensions as two shapes: what is claimed, and what counts.
+- `mlops_lab.maturity.raters_panel`: Let raters hand in what they answered alone, reveal it together, and write down what they agree on.
+- `mlops_lab.maturity.rating_round`: Take sheets that were answered alone, open them together, and keep what the team agrees on.
+- `mlops_lab.maturity.references`: Open what a finding refers to: a commit, a file, a line of a log, a run, a training, a test.
 - `mlops_lab.maturity.report`: Tell an assessment in words: levels, what is missing, what to do next.
 - `mlops_lab.maturity.repository`: Read from git who changed what, and from the tree what is written down.
 - `mlops_lab.maturity.run_checks`: Judge what pipeline runs prove: order, triggers, data, records.
