@@ -57,7 +57,9 @@ class AssessmentWidget(ipywidgets.VBox):
         self.language = ipywidgets.ToggleButtons(options=languages, value=session.language)
         self.view = ipywidgets.ToggleButtons(options=["1", "n"])
         self.topic = ipywidgets.Dropdown()
-        self.numbering = ipywidgets.Dropdown(options=["0-4", "1-5"])
+        self.numbering = ipywidgets.Dropdown(
+            options=["0-4", "1-5"], style={"description_width": "auto"}
+        )
         self.person = ipywidgets.Text(value=session.sheet.person, continuous_update=False)
         self.back, self.forward, self.export, self.upload = (
             ipywidgets.Button(),
@@ -147,6 +149,7 @@ def _arrange(
         ipywidgets.VBox(left, layout=ipywidgets.Layout(flex="1 1 26rem", min_width="20rem")),
         ipywidgets.VBox([widget.levels], layout=ipywidgets.Layout(flex="1 1 24rem")),
     ]
+    columns[1].add_class("ma-levels")  # stays in sight beside a long table
     foot = [widget.person, widget.numbering, widget.export, widget.upload]
     middle = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start")
     body = ipywidgets.HBox(columns, layout=middle)

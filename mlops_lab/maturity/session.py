@@ -1,4 +1,4 @@
-"""Keep what a person is answering: saved at once, resumed later, exported in four forms.
+"""Keep what a person is answering: saved at once, resumed later, exported in six forms.
 
 The rules behind the widget, without a widget: every action of a person is one method here. Each answer
 is written to the draft file before the method returns, so a closed browser loses nothing, and read again
@@ -23,6 +23,7 @@ from .assessment import assess
 from .bank import Bank
 from .evidence import Evidence
 from .page import as_badge, as_page
+from .paper import as_pdf
 from .report import Report, as_markdown
 
 # %% ../../notebooks/80_maturity/50_session.ipynb #e7e223b4
@@ -156,7 +157,7 @@ def export_session(
     session: Session,  # of a person
     folder: Path,  # where
 ) -> list[Path]:  # files written
-    "Write answers, result, Markdown, page and badge."
+    "Write answers, result, Markdown, page, badge and PDF."
     report, folder = session.report(), Path(folder)
     write_sheet(folder / "answers.json", session.sheet)
     facts = report.found.as_dict() | {"evidence": session.evidence.as_dict()}
@@ -164,4 +165,6 @@ def export_session(
     forms = {"assessment.md": as_markdown, "assessment.html": as_page, "badge.svg": as_badge}
     for name, make in forms.items():
         write_bytes(folder / name, make(report).encode())
-    return [folder / name for name in ("answers.json", "assessment.json", *forms)]
+    write_bytes(folder / "assessment.pdf", as_pdf(report))
+    names = ("answers.json", "assessment.json", *forms, "assessment.pdf")
+    return [folder / name for name in names]
