@@ -77,7 +77,7 @@ class AssessmentWidget(ipywidgets.VBox):
         self.language.observe(self.speak, names="value")
         for control in (self.view, self.topic, self.numbering, self.person):
             control.observe(self.settle, names="value")
-        super().__init__(_arrange(self))
+        super().__init__(_arrange(self), layout=ipywidgets.Layout(overflow="visible"))
         self.speak()
 
     def speak(
@@ -151,7 +151,7 @@ def _arrange(
     ]
     columns[1].add_class("ma-levels")  # stays in sight beside a long table
     foot = [widget.person, widget.numbering, widget.export, widget.upload]
-    middle = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start")
+    middle = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start", overflow="visible")
     body = ipywidgets.HBox(columns, layout=middle)
     return [head, body, ipywidgets.HBox(foot, layout=wrap), widget.message, widget.raters]
 

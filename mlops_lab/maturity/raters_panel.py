@@ -119,7 +119,7 @@ def _label(
         control.description = say(name)
         control.tooltip = say(name)
         if control is not panel.role:
-            control.layout.width = "auto"
+            control.layout.width, control.layout.align_self = "auto", "flex-start"
 
 # %% ../../notebooks/80_maturity/53_raters_panel.ipynb #0d740856
 def _hand_in(panel: RatersPanel) -> str:
