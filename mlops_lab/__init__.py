@@ -22,6 +22,7 @@ Modules:
 - `mlops_lab.command_line.review_app`: Open the review of cleaning rules in a notebook, or show it as a page.
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
+- `mlops_lab.command_line.web_page`: Serve a notebook to browsers on this machine, without its code and without a kernel for everybody.
 - `mlops_lab.command_line.wiring`: Tell the engine which facts about the lab the case study's stages depend on.
 - `mlops_lab.data.adapters`: Turn nested JSON, web pages and plain text into raw rows.
 - `mlops_lab.data.catalogue`: Describe public data sets as data: files, checksums, licence, labels and the tasks they allow.
@@ -92,14 +93,19 @@ Modules:
 - `mlops_lab.maturity.monitor_checks`: Judge what monitoring records and alerts prove.
 - `mlops_lab.maturity.next_steps`: Name the three steps worth taking first, with the lesson that teaches each.
 - `mlops_lab.maturity.page`: Write an assessment as a page that stands alone, and as a badge.
+- `mlops_lab.maturity.paper`: Write an assessment as a PDF, with the same numbers as every other form.
 - `mlops_lab.maturity.published_models`: Read what published maturity models ask at each of their levels.
+- `mlops_lab.maturity.question_box`: Draw one question with its evidence and its answer, and open what the evidence refers to.
 - `mlops_lab.maturity.radar`: Draw nine dimensions as two shapes: what is claimed, and what counts.
+- `mlops_lab.maturity.raters_panel`: Let raters hand in what they answered alone, reveal it together, and write down what they agree on.
+- `mlops_lab.maturity.rating_round`: Take sheets that were answered alone, open them together, and keep what the team agrees on.
+- `mlops_lab.maturity.references`: Open what a finding refers to: a commit, a file, a line of a log, a run, a training, a test.
 - `mlops_lab.maturity.report`: Tell an assessment in words: levels, what is missing, what to do next.
 - `mlops_lab.maturity.repository`: Read from git who changed what, and from the tree what is written down.
 - `mlops_lab.maturity.run_checks`: Judge what pipeline runs prove: order, triggers, data, records.
 - `mlops_lab.maturity.run_traces`: Read what pipeline runs left in a workspace: ledger, records, executed notebooks.
 - `mlops_lab.maturity.service_checks`: Judge what deployments and stored scores prove.
-- `mlops_lab.maturity.session`: Keep what a person is answering: saved at once, resumed later, exported in four forms.
+- `mlops_lab.maturity.session`: Keep what a person is answering: saved at once, resumed later, exported in six forms.
 - `mlops_lab.maturity.store_traces`: Read from the tracking and score databases what was trained and what was answered.
 - `mlops_lab.maturity.test_reports`: Read which tests a project has, which CI runs them, and how they ended.
 - `mlops_lab.maturity.test_score`: Count the 28 tests of the ML Test Score and name the band of the weakest section.

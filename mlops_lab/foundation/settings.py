@@ -57,6 +57,7 @@ class Settings:
     service_text_limit: int = 10_000  # characters in one text
     service_queue_limit: int = 2_000  # records waiting to be stored
     jobs: int = 2  # stages that may run at once
+    trigger: str = "person"  # what starts runs: person, schedule, monitor or ci
     remote_store: str = ""  # folder or fsspec address of results a class shares; empty: none
     remote_store_write: str = "on"  # whether this lab's own results are offered there: on or off
 
@@ -66,6 +67,7 @@ _CHOICES = {
     "task": ("emotion", "sentiment"),
     "language": ("en", "es"),
     "mlflow_runs": ("on", "off"),
+    "trigger": ("person", "schedule", "monitor", "ci"),
     "remote_store_write": ("on", "off"),
     "canary_automatic": ("all", "rollback", "none"),
 }

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..foundation.workspace import Workspace
 from .memory import Memory
+from .trigger import Trigger
 
 # %% ../../notebooks/50_pipeline/17_options.ipynb #334d920b
 @dataclass(frozen=True)
@@ -48,3 +49,4 @@ class RunOptions:
     probes: dict[str, Callable[[Path, Workspace], str]] = field(default_factory=dict)  # lab state
     promises: dict[str, Callable[[Path, Workspace], bool]] = field(default_factory=dict)  # kept?
     shared: Any = None  # pipeline.sharing.Sharing: results that others made
+    trigger: Trigger | None = None  # what starts the run; as the settings say if nothing

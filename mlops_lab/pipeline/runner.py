@@ -30,6 +30,7 @@ from .preparation import describe_plan, prepare_run
 from .run_lock import hold_lock
 from .source import SourceWatch, read_commit
 from .stage_run import StageRun, finish_stage, make_stage, restore_stage
+from .trigger import read_trigger
 from .warm_forks import WarmForks, forget_bytecode
 from .whereabouts import forget_whereabouts
 from .workers import Workers, end_of
@@ -61,6 +62,7 @@ def _start_run(
     run = f"{now:%Y-%m-%d_%H-%M-%S}_{os.urandom(2).hex()}"
     facts = {"run": run, "pipeline": pipeline.name, "section": settings.section}
     facts |= {"commit": read_commit(settings.project), "process": os.getpid()}
+    facts |= {"trigger": (options.trigger or read_trigger(settings)).as_dict()}
     given = {"settings": dump_settings(settings), "parameters": options.parameters}
     given |= {"jobs": options.jobs, "chosen": sorted(options.stages or ())}
     write_json(lab.run(run) / "run.json", facts | given | describe_plan(pipeline, settings.project))
