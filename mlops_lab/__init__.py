@@ -93,6 +93,8 @@ Modules:
 - `mlops_lab.maturity.traces`: Gather everything a project left behind, each source read once and only if asked for.
 - `mlops_lab.maturity.training_checks`: Judge what the tracking store proves about trainings.
 - `mlops_lab.models.bag_model`: Compute probabilities from a bag of features with one table and NumPy.
+- `mlops_lab.models.behaviour`: Ask a model all behaviour cases and tell, by capability, how many it passes and which it fails.
+- `mlops_lab.models.behaviour_cases`: Expand hand-written templates into cases that say what any model of feelings should do.
 - `mlops_lab.models.bundle`: Keep a whole model in one folder that can be checked and read without running any of its content.
 - `mlops_lab.models.candidates`: Offer the candidates by name.
 - `mlops_lab.models.embedding`: Learn a vector for every feature with TensorFlow, and decide on their weighted sum.
@@ -197,7 +199,11 @@ Modules:
 - `mlops_lab.teaching.markers`: Take solutions and hidden tests out of a cell, by nbgrader's markers.
 - `mlops_lab.teaching.releases`: Make the student's and the instructor's notebook of a lesson, in both languages.
 - `mlops_lab.teaching.texts`: Read the texts a learner sees, in English or Spanish, from data files.
+- `mlops_lab.tracking.answer_rules`: Ask for quality, for a gain that is not luck, for rows enough, for no leak and for no group worse off.
+- `mlops_lab.tracking.challenge`: Put side by side what a candidate and the champion did, what is asked, and what a rule finds.
+- `mlops_lab.tracking.comparison`: Tell whether one model is better than another on the same rows, or only lucky.
 - `mlops_lab.tracking.decisions`: Read from the decision log which model was champion when, and why.
+- `mlops_lab.tracking.fitness_rules`: Ask for right behaviour, quick answers, a real service that answers, and no return by stealth.
 - `mlops_lab.tracking.gate`: Judge whether a candidate may become champion, with a reason for every rule.
 - `mlops_lab.tracking.mirror`: Repeat the decision log as MLflow model versions and aliases.
 - `mlops_lab.tracking.registry`: Register models, and move the championship with who, in which role and why.
