@@ -32,6 +32,7 @@ Modules:
 - `mlops_lab.data.feature_view`: Define features of an entity once, and join them as they were at any moment.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
 - `mlops_lab.data.ingestion`: Bring rows into the raw store in small batches, each of them once, whatever happens in between.
+- `mlops_lab.data.leaks`: Say in one sentence how the right answers could have reached a model, or that no way is known.
 - `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
 - `mlops_lab.data.personal`: Find and mask what names a person in a text: e-mail addresses and handles.
 - `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
@@ -99,6 +100,7 @@ Modules:
 - `mlops_lab.models.candidates`: Offer the candidates by name.
 - `mlops_lab.models.embedding`: Learn a vector for every feature with TensorFlow, and decide on their weighted sum.
 - `mlops_lab.models.evaluation`: Judge answers against the truth: overall, per class, per slice, with intervals.
+- `mlops_lab.models.evaluation_report`: Caption the figures and gather the tables with which an evaluation is told.
 - `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.
 - `mlops_lab.models.linear`: Learn a task by TF-IDF and logistic regression.
@@ -191,6 +193,7 @@ Modules:
 - `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
 - `mlops_lab.serving.scoring`: Turn texts into stored scores, without knowing anything about HTTP.
 - `mlops_lab.serving.service`: Put the scoring service behind HTTP, with thin routes and firm limits.
+- `mlops_lab.serving.service_check`: Start the real service with one bundle, ask it over HTTP, and say in one line how that went.
 - `mlops_lab.serving.smoke_test`: Ask a running service the few questions that show it is the right one.
 - `mlops_lab.serving.write_queue`: Collect rows from many callers and write them in groups, in one thread.
 - `mlops_lab.teaching.cards`: Show a short coloured answer under a cell, with the same words as plain text.

@@ -45,6 +45,13 @@ class Settings:
     significance: float = 0.05  # gate: share of wrong promotions accepted
     minimum_rows: int = 30  # gate: test rows below which nothing is promoted
     maximum_latency_ms: float = 20.0  # gate: 99th percentile of one text
+    minimum_behaviour: float = 0.5  # gate: mean pass rate of the behavioural cases
+    suspicious_macro_f1: float = 0.99  # gate: a jump from below 0.9 to this looks like a leak
+    maximum_leak: float = 0.05  # gate: share of test rows that training may have seen
+    approval_roles: str = ""  # roles that must approve a promotion, by comma; empty: none
+    approvers: str = ""  # who may speak for a role, as in owner: Ana, Bo; empty: anybody
+    owner: str = ""  # model card: who answers for the model
+    licence: str = ""  # model card: under which terms it may be used
     drift_threshold: float = 0.01  # monitor: share of false alarms accepted
     service_batch_limit: int = 256  # texts in one request
     service_text_limit: int = 10_000  # characters in one text
@@ -70,6 +77,9 @@ _RANGES = {
     "significance": (1e-6, 0.5),
     "minimum_rows": (1, 10**9),
     "maximum_latency_ms": (0.001, 60_000.0),
+    "minimum_behaviour": (0.0, 1.0),
+    "suspicious_macro_f1": (0.0, 2.0),
+    "maximum_leak": (0.0, 1.0),
     "drift_threshold": (1e-6, 0.5),
     "service_batch_limit": (1, 100_000),
     "service_text_limit": (1, 10_000_000),

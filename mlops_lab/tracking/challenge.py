@@ -26,10 +26,10 @@ class Thresholds:
     significance: float = 0.05  # share of wrong promotions accepted
     maximum_latency_ms: float = 20.0  # 99th percentile of one text
     minimum_rows: int = 30  # rows below which nothing is proved
+    minimum_behaviour: float = 0.5  # mean pass rate of the behavioural capabilities
+    suspicious_macro_f1: float = 0.99  # a jump from below 0.9 to this looks like a leak
     maximum_slice_drop: float = 0.05  # in macro-F1 of any group, beyond chance
     smallest_slice: int = 100  # rows a group needs to be judged
-    suspicious_macro_f1: float = 0.99  # a jump from below 0.9 to this looks like a leak
-    minimum_behaviour: float = 0.5  # mean pass rate of the behavioural capabilities
     maximum_behaviour_drop: float = 0.05  # in the pass rate of any capability, beyond chance
 
 # %% ../../notebooks/40_tracking/08_challenge.ipynb #bd513874
@@ -90,3 +90,22 @@ class Verdict:
     def as_lines(self) -> list[str]:
         "One sentence per rule."
         return [str(reason) for reason in self.reasons]
+
+    def told(
+        self,
+        candidate: str,  # its name
+    ) -> dict:  # headline, metrics and verdict of a stage
+        "The verdict as a stage tells it."
+        broken = ", ".join(reason.rule for reason in self.reasons if not reason.passed)
+        said = f"is refused: {broken}." if broken else "passes every rule."
+        kept = sum(reason.passed for reason in self.reasons)
+        found = {"passed": self.passed, "reasons": self.as_lines()}
+        numbers = {"rules_passed": kept, "rules": len(self.reasons)}
+        return {"headline": f"{candidate} {said}", "metrics": numbers, "verdict": found}
+
+    @property
+    def highlight(self) -> dict:
+        "The verdict as the card of a report."
+        kept = sum(reason.passed for reason in self.reasons)
+        note = f"{kept} of {len(self.reasons)} rules kept"
+        return {"label": "Gate", "value": "passed" if self.passed else "refused", "note": note}
