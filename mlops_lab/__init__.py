@@ -2,6 +2,7 @@
 
 Modules:
 
+- `mlops_lab.command_line.approval_commands`: Offer at a terminal what people say about a promotion: approve it, or decline.
 - `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
 - `mlops_lab.command_line.assessment_app`: Open the maturity assessment of this lab in a notebook, or show it as a table.
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
@@ -203,12 +204,14 @@ Modules:
 - `mlops_lab.teaching.releases`: Make the student's and the instructor's notebook of a lesson, in both languages.
 - `mlops_lab.teaching.texts`: Read the texts a learner sees, in English or Spanish, from data files.
 - `mlops_lab.tracking.answer_rules`: Ask for quality, for a gain that is not luck, for rows enough, for no leak and for no group worse off.
+- `mlops_lab.tracking.approval`: Ask people in roles whether a model may become champion, and know who said what.
 - `mlops_lab.tracking.challenge`: Put side by side what a candidate and the champion did, what is asked, and what a rule finds.
 - `mlops_lab.tracking.comparison`: Tell whether one model is better than another on the same rows, or only lucky.
 - `mlops_lab.tracking.decisions`: Read from the decision log which model was champion when, and why.
 - `mlops_lab.tracking.fitness_rules`: Ask for right behaviour, quick answers, a real service that answers, and no return by stealth.
 - `mlops_lab.tracking.gate`: Judge whether a candidate may become champion, with a reason for every rule.
 - `mlops_lab.tracking.mirror`: Repeat the decision log as MLflow model versions and aliases.
+- `mlops_lab.tracking.promotion`: Carry out what the gate said: promote, refuse, or wait for the people who must approve.
 - `mlops_lab.tracking.registry`: Register models, and move the championship with who, in which role and why.
 - `mlops_lab.tracking.run_mirror`: Show a finished pipeline run in MLflow: one parent run, and a child for each stage that ran.
 - `mlops_lab.tracking.runs`: Record a training run in MLflow with everything MLflow does not note by itself.

@@ -8,7 +8,8 @@ only here."""
 # %% auto #0
 __all__ = []
 
-# %% ../../notebooks/95_command_line/12_program.ipynb #b25a4be8
+# %% ../../notebooks/95_command_line/12_program.ipynb #a2e76e00
+from .approval_commands import approve
 from .assessing import assess
 from .commands import main
 from .data_commands import data
@@ -19,4 +20,4 @@ from .upkeep_commands import clean
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (assess, clean, data, runs, status, show, diff, reproduce)
+_JOINED = (approve, assess, clean, data, runs, status, show, diff, reproduce)

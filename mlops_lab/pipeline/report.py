@@ -244,6 +244,17 @@ def _cards(
     )
     return f'<div class="cards">{cards}</div>' if cards else ""
 
+# %% ../../notebooks/50_pipeline/41_report.ipynb #e4cff053
+def _left_out(
+    run: RunSummary,  # from the ledger
+    key: str,  # refused or waiting
+    title: str,  # of the part
+) -> str:  # HTML, empty if nothing was
+    "Say why stages never ran."
+    found = dict.fromkeys(one["reason"] for one in run.stages.values() if one.get(key))
+    said = "".join(f"<p>{_escape(reason)}</p>" for reason in found)
+    return f"<h2>{title}</h2>{said}" if said else ""
+
 # %% ../../notebooks/50_pipeline/41_report.ipynb #41b4facb
 def _body(
     run: RunSummary,  # from the ledger
@@ -262,14 +273,14 @@ def _body(
         _stage(name, item, records.get(name), folder) for name, item in run.stages.items()
     )
     trouble = "".join(_failure(end, folder) for end in failed)
-    refused = dict.fromkeys(item["reason"] for item in run.stages.values() if item.get("refused"))
-    said = "".join(f"<p>{_escape(reason)}</p>" for reason in refused)
+    said = _left_out(run, "refused", "What was refused")
+    said += _left_out(run, "waiting", "What this run waits for")
     return (
         f"<header><h1>{_escape(title)}</h1><p>{_state(run.state)} "
         f"<span class='soft'>{_escape(facts)}{_escape(commit)}</span></p>"
         f"<p class='soft small'>run {_escape(run.run)}</p></header>"
         f"{'<h2>What went wrong</h2>' + trouble if trouble else ''}"
-        f"{'<h2>What was refused</h2>' + said if said else ''}{_cards(records)}"
+        f"{said}{_cards(records)}"
         f"<h2>Timeline</h2>{_timeline(run, records)}<h2>Stages</h2>{stages}"
     )
 
