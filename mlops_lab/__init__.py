@@ -5,6 +5,7 @@ Modules:
 - `mlops_lab.command_line.approval_commands`: Offer at a terminal what people say about a promotion: approve it, or decline.
 - `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
 - `mlops_lab.command_line.assessment_app`: Open the maturity assessment of this lab in a notebook, or show it as a table.
+- `mlops_lab.command_line.card_commands`: Show the model card of a version at a terminal.
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
 - `mlops_lab.command_line.data_commands`: Offer at a terminal what the lab knows about data: sets, rows, contracts and versions.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
@@ -105,6 +106,7 @@ Modules:
 - `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.
 - `mlops_lab.models.linear`: Learn a task by TF-IDF and logistic regression.
+- `mlops_lab.models.model_card`: Write down what a model is for, what it learned from, how good it is and where it fails.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
 - `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
@@ -205,6 +207,7 @@ Modules:
 - `mlops_lab.teaching.texts`: Read the texts a learner sees, in English or Spanish, from data files.
 - `mlops_lab.tracking.answer_rules`: Ask for quality, for a gain that is not luck, for rows enough, for no leak and for no group worse off.
 - `mlops_lab.tracking.approval`: Ask people in roles whether a model may become champion, and know who said what.
+- `mlops_lab.tracking.cards`: Keep the model card of a version by content, and find it again only if nobody changed it.
 - `mlops_lab.tracking.challenge`: Put side by side what a candidate and the champion did, what is asked, and what a rule finds.
 - `mlops_lab.tracking.comparison`: Tell whether one model is better than another on the same rows, or only lucky.
 - `mlops_lab.tracking.decisions`: Read from the decision log which model was champion when, and why.

@@ -17,7 +17,7 @@ ASKED = {"approval_roles": "product owner", "approvers": "product owner: Ana"}
 def clone(tmp_path_factory):
     """A clone with a small file, whose lab asks one role for approval."""
     clone = readme.make_clone(tmp_path_factory.mktemp("asked") / "clone")
-    frame = world_frame(500, seed=5, task="sentiment")
+    frame = world_frame(600, seed=3, task="sentiment")
     frame = frame[["text", "label"]].set_axis(["message", "feeling"], axis=1)
     frame.to_csv(clone / "messages.csv", index=False)
     return clone
@@ -34,6 +34,10 @@ def waiting(clone):
     return run(clone)
 
 
+def kinds(clone):
+    return [entry.kind for entry in Decisions(Workspace(clone / ".lab")).log.read()]
+
+
 def states(told):
     return {stage["stage"]: stage["state"] for stage in told["stages"]}
 
@@ -45,8 +49,7 @@ def test_a_run_that_needs_an_approval_waits_and_nothing_is_half_done(clone, wait
     assert told["champion"] is None and not told["passed"] and waiting.stderr == ""
     left_out = {name for name, state in states(told).items() if state == "never run"}
     assert left_out == {"deploy", "score", "monitor"}
-    kinds = [entry.kind for entry in Decisions(Workspace(clone / ".lab")).log.read()]
-    assert kinds == ["register", "ask"]
+    assert kinds(clone) == ["register", "card", "ask"]
 
 
 @pytest.mark.slow
@@ -64,7 +67,7 @@ def test_the_lab_tells_what_waits_wherever_it_is_asked(clone, waiting):
 def test_waiting_again_asks_nobody_again_and_runs_nothing(clone, waiting):
     again = json.loads(run(clone).stdout)
     assert again["state"] == "waiting" and set(states(again).values()) == {"cached", "never run"}
-    assert [e.kind for e in Decisions(Workspace(clone / ".lab")).log.read()] == ["register", "ask"]
+    assert kinds(clone) == ["register", "card", "ask"]
 
 
 @pytest.mark.slow
@@ -92,6 +95,13 @@ def test_after_a_refusal_and_an_approval_the_run_goes_on_from_there(clone, waiti
     ran = {stage for stage, state in states(told).items() if state == "done"}
     assert ran == {"register", "deploy", "score", "monitor"}
     log = Decisions(Workspace(clone / ".lab")).log
-    assert [e.kind for e in log.read()] == ["register", "ask", "decline", "approve", "promote"]
+    assert kinds(clone) == ["register", "card", "ask", "decline", "approve", "promote"]
     assert "approved by Ana (product owner): negations seen" in log.last("promote").data["reason"]
     assert json.loads(run(clone).stdout)["state"] == "cached"
+
+
+@pytest.mark.slow
+def test_the_card_of_the_champion_is_shown_and_tells_its_limits(clone, waiting):
+    told = json.loads(readme.call(clone, "card", "1", "--json").stdout)
+    assert "## Limits" in told["markdown"] and "not named in settings.ini" in told["markdown"]
+    assert "| no behaviour worse | yes |" in told["markdown"]

@@ -11,6 +11,7 @@ __all__ = []
 # %% ../../notebooks/95_command_line/12_program.ipynb #a2e76e00
 from .approval_commands import approve
 from .assessing import assess
+from .card_commands import card
 from .commands import main
 from .data_commands import data
 from .history_commands import diff, reproduce, runs, show, status
@@ -20,4 +21,4 @@ from .upkeep_commands import clean
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (approve, assess, clean, data, runs, status, show, diff, reproduce)
+_JOINED = (approve, assess, card, clean, data, runs, status, show, diff, reproduce)

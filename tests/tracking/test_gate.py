@@ -233,7 +233,7 @@ def test_an_approval_lets_nothing_else_pass(case):
 
 
 def behave(**pairs):
-    """Cases of the candidate and of the champion, by capability, from counts of passed ones in 40."""
+    """Cases of candidate and champion by capability, from how many of 40 each passed."""
     return {
         name: ([i < a for i in range(40)], [i < b for i in range(40)])
         for name, (a, b) in pairs.items()
