@@ -87,7 +87,7 @@ _RANGES = {
 }
 _PREFIX = "MLOPS_LAB_"
 
-
+# %% ../../notebooks/10_foundation/02_settings.ipynb #74470393
 def _keys() -> dict[str, type]:
     "Every key of settings.ini with its type."
     types = {"str": str, "int": int, "float": float, "Path": Path}

@@ -244,17 +244,6 @@ def _cards(
     )
     return f'<div class="cards">{cards}</div>' if cards else ""
 
-# %% ../../notebooks/50_pipeline/41_report.ipynb #e4cff053
-def _left_out(
-    run: RunSummary,  # from the ledger
-    key: str,  # refused or waiting
-    title: str,  # of the part
-) -> str:  # HTML, empty if nothing was
-    "Say why stages never ran."
-    found = dict.fromkeys(one["reason"] for one in run.stages.values() if one.get(key))
-    said = "".join(f"<p>{_escape(reason)}</p>" for reason in found)
-    return f"<h2>{title}</h2>{said}" if said else ""
-
 # %% ../../notebooks/50_pipeline/41_report.ipynb #41b4facb
 def _body(
     run: RunSummary,  # from the ledger
@@ -273,14 +262,16 @@ def _body(
         _stage(name, item, records.get(name), folder) for name, item in run.stages.items()
     )
     trouble = "".join(_failure(end, folder) for end in failed)
-    said = _left_out(run, "refused", "What was refused")
-    said += _left_out(run, "waiting", "What this run waits for")
+    left = [one for one in run.stages.values() if one.get("refused") or one.get("waiting")]
+    waits = any(one.get("waiting") for one in left)
+    why = "What this run waits for" if waits else "What was refused"
+    said = "".join(f"<p>{_escape(text)}</p>" for text in {one["reason"]: 0 for one in left})
     return (
         f"<header><h1>{_escape(title)}</h1><p>{_state(run.state)} "
         f"<span class='soft'>{_escape(facts)}{_escape(commit)}</span></p>"
         f"<p class='soft small'>run {_escape(run.run)}</p></header>"
         f"{'<h2>What went wrong</h2>' + trouble if trouble else ''}"
-        f"{said}{_cards(records)}"
+        f"{f'<h2>{why}</h2>{said}' if said else ''}{_cards(records)}"
         f"<h2>Timeline</h2>{_timeline(run, records)}<h2>Stages</h2>{stages}"
     )
 

@@ -22,6 +22,7 @@ from .registry import Registry, decision_turn
 def keep_card(
     registry: Registry,  # where
     version: Version,  # it belongs to
+    *,
     folder: Path,  # with the files of the card
 ) -> str:  # its digest
     "Keep a card by content, and tie it to a version once."

@@ -22,6 +22,7 @@ _DRAWS = 2_000
 def f1_of_draws(
     counts: np.ndarray,  # draws x kinds of rows
     truth: np.ndarray,  # label of each kind
+    *,
     answer: np.ndarray,  # answer to each kind
 ) -> np.ndarray:  # macro-F1 of each draw
     "Give macro-F1 over the labels that occur in the truth."
@@ -49,7 +50,8 @@ def paired_gain(
     truth, candidate, opponent = np.unravel_index(kinds, (size, size, size))
     rng, shares = np.random.default_rng(seed), counts / counts.sum()
     drawn = np.vstack([counts, rng.multinomial(counts.sum(), shares, size=draws)])
-    gains = f1_of_draws(drawn, truth, candidate) - f1_of_draws(drawn, truth, opponent)
+    gains = f1_of_draws(drawn, truth, answer=candidate)
+    gains -= f1_of_draws(drawn, truth, answer=opponent)
     return float(gains[0]), gains[1:]
 
 # %% ../../notebooks/40_tracking/09_comparison.ipynb #6192b434

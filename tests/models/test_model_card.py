@@ -88,9 +88,14 @@ def test_names_and_findings_break_neither_form(facts):
 
 
 def test_the_same_facts_give_the_same_bytes(facts, tmp_path):
-    first, again = (digest_folder(write_card(tmp_path / n, facts, "es")) for n in ("a", "b"))
+    first, again = (
+        digest_folder(write_card(tmp_path / n, facts, language="es")) for n in ("a", "b")
+    )
     assert first == again
-    assert digest_folder(write_card(tmp_path / "c", replace(facts, owner="Bo"), "es")) != first
+    assert (
+        digest_folder(write_card(tmp_path / "c", replace(facts, owner="Bo"), language="es"))
+        != first
+    )
 
 
 def test_an_own_task_and_an_empty_suite_have_a_card_too(facts):

@@ -18,19 +18,19 @@ def write(folder, text):
 
 
 def test_the_newest_card_counts_and_older_ones_stay(registry, version, tmp_path):
-    first = keep_card(registry, version, write(tmp_path / "a", "one"))
-    again = keep_card(registry, version, write(tmp_path / "b", "one"))
-    other = keep_card(registry, version, write(tmp_path / "b", "two"))
+    first = keep_card(registry, version, folder=write(tmp_path / "a", "one"))
+    again = keep_card(registry, version, folder=write(tmp_path / "b", "one"))
+    other = keep_card(registry, version, folder=write(tmp_path / "b", "two"))
     assert first == again != other
     assert [e.kind for e in registry.log.read()] == ["register", "card", "card"]
     assert (find_card(registry, 1) / "card.md").read_text() == "two"
-    assert keep_card(registry, version, tmp_path / "a") == first
+    assert keep_card(registry, version, folder=tmp_path / "a") == first
     assert (find_card(registry, 1) / "card.md").read_text() == "one"
 
 
 @pytest.mark.parametrize("damage", ["edit", "add", "remove", "log"])
 def test_a_card_that_was_touched_is_not_shown(registry, version, tmp_path, damage):
-    keep_card(registry, version, write(tmp_path / "a", "weak at negation"))
+    keep_card(registry, version, folder=write(tmp_path / "a", "weak at negation"))
     place = find_card(registry, 1)
     if damage == "edit":
         (place / "card.md").write_text("strong at negation")

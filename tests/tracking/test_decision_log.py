@@ -19,24 +19,24 @@ VERDICT = {"passed": True, "reasons": [{"rule": "macro-F1", "passed": True, "fou
 
 def approve_and_promote(registry, version):
     """Let a version wait, approve it and carry the promotion out."""
-    carry_out(registry, version, VERDICT, rules=RULES, signed=SIGNED)
+    carry_out(registry, version, verdict=VERDICT, rules=RULES, signed=SIGNED)
     said = Answer("Ana", "owner", "seen", granted=True)
-    answer_request(registry, version.number, said, rules=RULES)
-    carry_out(registry, version, VERDICT, rules=RULES, signed=SIGNED)
+    answer_request(registry, version.number, answer=said, rules=RULES)
+    carry_out(registry, version, verdict=VERDICT, rules=RULES, signed=SIGNED)
 
 
 @pytest.fixture
 def log(registry, bundles, tmp_path):
     """A log with every kind of line."""
     first, second, third = (registry.register(b, run_id="run", metrics={}) for b in bundles[:3])
-    keep_card(registry, first, write_tiny_bundle(tmp_path / "card"))
+    keep_card(registry, first, folder=write_tiny_bundle(tmp_path / "card"))
     promote(registry, first)
     approve_and_promote(registry, second)
     registry.rollback(by="Bo", role="operator", reason="complaints")
     registry.refuse(third, by="gate", role="automatic gate", reason="no", evidence={})
-    carry_out(registry, third, VERDICT, rules=RULES, signed=SIGNED)
+    carry_out(registry, third, verdict=VERDICT, rules=RULES, signed=SIGNED)
     no = Answer("Ana", "owner", "not yet", granted=False)
-    answer_request(registry, third.number, no, rules=RULES)
+    answer_request(registry, third.number, answer=no, rules=RULES)
     kinds = {entry.kind for entry in registry.log.read()}
     wanted = {"register", "card", "promote", "ask", "approve", "rollback", "refuse", "decline"}
     assert kinds == wanted
@@ -139,7 +139,7 @@ def test_the_champion_of_any_moment_is_known(registry, tmp_path, monkeypatch, se
         elif kind == "refuse":
             registry.refuse(version, by="gate", role="automatic", reason="no", evidence={})
         elif kind == "wait":
-            carry_out(registry, version, VERDICT, rules=RULES, signed=SIGNED)
+            carry_out(registry, version, verdict=VERDICT, rules=RULES, signed=SIGNED)
         elif kind in ("promote", "approve"):
             (approve_and_promote if kind == "approve" else promote)(registry, version)
             before.append(version.number)

@@ -11,7 +11,7 @@ from mlops_lab.tracking.approval import (
     ApprovalRules,
     find_answers,
     find_request,
-    missing_roles,
+    hear,
     read_rules,
 )
 from mlops_lab.tracking.promotion import answer_request, ask_approval, carry_out
@@ -29,11 +29,11 @@ def version(registry, bundles):
 
 
 def carry(registry, version, verdict=GOOD, rules=RULES):
-    return carry_out(registry, version, verdict, rules=rules, signed=SIGNED)
+    return carry_out(registry, version, verdict=verdict, rules=rules, signed=SIGNED)
 
 
 def say(registry, by, role, granted=True, number=1, rules=RULES):
-    return answer_request(registry, number, Answer(by, role, "seen", granted), rules=rules)
+    return answer_request(registry, number, answer=Answer(by, role, "seen", granted), rules=rules)
 
 
 def kinds(registry):
@@ -119,7 +119,7 @@ def test_who_may_not_speak_leaves_no_line(registry, version, by, role, words):
     with pytest.raises(ModelProblem, match=words.replace("(", r"\(")):
         say(registry, by, role)
     assert registry.log.verify() == lines
-    assert missing_roles(find_request(registry.log.read(), version.digest), RULES) == ["steward"]
+    assert hear(find_request(registry.log.read(), version.digest), RULES)[0] == ["steward"]
 
 
 @pytest.mark.parametrize("empty", ["by", "role", "reason"])
@@ -127,7 +127,7 @@ def test_an_answer_is_signed_and_reasoned(registry, version, empty):
     carry(registry, version)
     said = {"by": "Ana", "role": "owner", "reason": "seen", "granted": True} | {empty: "  "}
     with pytest.raises(ValueError, match=empty):
-        answer_request(registry, 1, Answer(**said), rules=RULES)
+        answer_request(registry, 1, answer=Answer(**said), rules=RULES)
 
 
 def test_a_line_of_somebody_without_the_role_counts_for_nothing(registry, version):
@@ -145,7 +145,7 @@ def test_an_unknown_version_is_told(registry, version):
 
 def test_many_asking_at_once_ask_once(lab, registry, version):
     def ask(i):
-        return ask_approval(Registry(lab, mirrored=False), version, GOOD).line
+        return ask_approval(Registry(lab, mirrored=False), version, evidence=GOOD).line
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(ask, range(16)))) == 1
