@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from ..foundation.errors import ModelProblem
-from ..foundation.records import digest_folder, read_json, write_bytes
+from ..foundation.records import digest_folder, read_json
+from ..foundation.whole_files import write_bytes
 
 # %% ../../notebooks/30_models/23_model_card.ipynb #ba8357dd
 @dataclass(frozen=True)

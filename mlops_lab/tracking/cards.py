@@ -14,7 +14,8 @@ from pathlib import Path
 from shutil import copytree
 
 from ..foundation.errors import ModelProblem
-from ..foundation.records import digest_folder, written_whole
+from ..foundation.records import digest_folder
+from ..foundation.whole_files import written_whole
 from .decisions import Decisions, Version, bundle_place
 from .registry import Registry, decision_turn
 
