@@ -162,7 +162,7 @@ def describe_outcome(
         "decided": not outcome.waits,
     }
 
-
+# %% ../../notebooks/40_tracking/14_promotion.ipynb #f8198d89
 def tell_outcome(
     facts: dict[str, Any],  # as described
     waits: str = "",  # for whom it waits
