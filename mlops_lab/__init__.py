@@ -102,6 +102,7 @@ Modules:
 - `mlops_lab.models.bundle`: Keep a whole model in one folder that can be checked and read without running any of its content.
 - `mlops_lab.models.candidates`: Offer the candidates by name.
 - `mlops_lab.models.embedding`: Learn a vector for every feature with TensorFlow, and decide on their weighted sum.
+- `mlops_lab.models.error_analysis`: Find the mistakes of a model, the training texts nearest to them, and the words that led there.
 - `mlops_lab.models.evaluation`: Judge answers against the truth: overall, per class, per slice, with intervals.
 - `mlops_lab.models.evaluation_report`: Caption the figures and gather the tables with which an evaluation is told.
 - `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
