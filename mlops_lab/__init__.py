@@ -2,10 +2,12 @@
 
 Modules:
 
+- `mlops_lab.command_line.approval_commands`: Offer at a terminal what people say about a promotion: approve it, or decline.
 - `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
 - `mlops_lab.command_line.assessment_app`: Open the maturity assessment of this lab in a notebook, or show it as a table.
 - `mlops_lab.command_line.canary_commands`: Try a version on a share of the callers, from a terminal.
 - `mlops_lab.command_line.canary_desk`: Begin the trial of a canary, tell how it stands, and end it.
+- `mlops_lab.command_line.card_commands`: Show the model card of a version at a terminal.
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
 - `mlops_lab.command_line.data_commands`: Offer at a terminal what the lab knows about data: sets, rows, contracts and versions.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
@@ -39,6 +41,7 @@ Modules:
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
 - `mlops_lab.data.ingestion`: Bring rows into the raw store in small batches, each of them once, whatever happens in between.
 - `mlops_lab.data.judgements`: Judge the texts of a batch, each by named rules, without reading the good ones letter by letter.
+- `mlops_lab.data.leaks`: Say in one sentence how the right answers could have reached a model, or that no way is known.
 - `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
 - `mlops_lab.data.online_servers`: Keep the online table of a view in PostgreSQL or Redis, for services on many machines.
 - `mlops_lab.data.online_table`: Keep one line of values per entity where it is found in microseconds.
@@ -113,13 +116,18 @@ Modules:
 - `mlops_lab.maturity.traces`: Gather everything a project left behind, each source read once and only if asked for.
 - `mlops_lab.maturity.training_checks`: Judge what the tracking store proves about trainings.
 - `mlops_lab.models.bag_model`: Compute probabilities from a bag of features with one table and NumPy.
+- `mlops_lab.models.behaviour`: Ask a model all behaviour cases and tell, by capability, how many it passes and which it fails.
+- `mlops_lab.models.behaviour_cases`: Expand hand-written templates into cases that say what any model of feelings should do.
 - `mlops_lab.models.bundle`: Keep a whole model in one folder that can be checked and read without running any of its content.
 - `mlops_lab.models.candidates`: Offer the candidates by name.
 - `mlops_lab.models.embedding`: Learn a vector for every feature with TensorFlow, and decide on their weighted sum.
+- `mlops_lab.models.error_analysis`: Find the mistakes of a model, the training texts nearest to them, and the words that led there.
 - `mlops_lab.models.evaluation`: Judge answers against the truth: overall, per class, per slice, with intervals.
+- `mlops_lab.models.evaluation_report`: Caption the figures and gather the tables with which an evaluation is told.
 - `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.
 - `mlops_lab.models.linear`: Learn a task by TF-IDF and logistic regression.
+- `mlops_lab.models.model_card`: Write down what a model is for, what it learned from, how good it is and where it fails.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
 - `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
@@ -214,6 +222,7 @@ Modules:
 - `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
 - `mlops_lab.serving.scoring`: Turn texts into stored scores, without knowing anything about HTTP.
 - `mlops_lab.serving.service`: Put the scoring service behind HTTP, with thin routes and firm limits.
+- `mlops_lab.serving.service_check`: Start the real service with one bundle, ask it over HTTP, and say in one line how that went.
 - `mlops_lab.serving.smoke_test`: Ask a running service the few questions that show it is the right one.
 - `mlops_lab.serving.trial_keeper`: Watch the trial that runs in a service, and end it when the rules say so.
 - `mlops_lab.serving.write_queue`: Collect rows from many callers and write them in groups, in one thread.
@@ -223,9 +232,16 @@ Modules:
 - `mlops_lab.teaching.markers`: Take solutions and hidden tests out of a cell, by nbgrader's markers.
 - `mlops_lab.teaching.releases`: Make the student's and the instructor's notebook of a lesson, in both languages.
 - `mlops_lab.teaching.texts`: Read the texts a learner sees, in English or Spanish, from data files.
+- `mlops_lab.tracking.answer_rules`: Ask for quality, for a gain that is not luck, for rows enough, for no leak and for no group worse off.
+- `mlops_lab.tracking.approval`: Ask people in roles whether a model may become champion, and know who said what.
+- `mlops_lab.tracking.cards`: Keep the model card of a version by content, and find it again only if nobody changed it.
+- `mlops_lab.tracking.challenge`: Put side by side what a candidate and the champion did, what is asked, and what a rule finds.
+- `mlops_lab.tracking.comparison`: Tell whether one model is better than another on the same rows, or only lucky.
 - `mlops_lab.tracking.decisions`: Read from the decision log which model was champion when, and why.
+- `mlops_lab.tracking.fitness_rules`: Ask for right behaviour, quick answers, a real service that answers, and no return by stealth.
 - `mlops_lab.tracking.gate`: Judge whether a candidate may become champion, with a reason for every rule.
 - `mlops_lab.tracking.mirror`: Repeat the decision log as MLflow model versions and aliases.
+- `mlops_lab.tracking.promotion`: Carry out what the gate said: promote, refuse, or wait for the people who must approve.
 - `mlops_lab.tracking.registry`: Register models, and move the championship with who, in which role and why.
 - `mlops_lab.tracking.run_mirror`: Show a finished pipeline run in MLflow: one parent run, and a child for each stage that ran.
 - `mlops_lab.tracking.runs`: Record a training run in MLflow with everything MLflow does not note by itself.

@@ -119,7 +119,7 @@ def _run_again(
 
 # %% ../../notebooks/95_command_line/08_commands.ipynb #1e62d6ff
 @main.command(
-    epilog="Exit 0: done or from the store; 1: not done; 3: refused by a stage's verdict."
+    epilog="Exit 0: done or from the store; 1: not done; 3: refused by a verdict; 4: it waits."
 )
 @with_options(*_WHAT, *_OWN, *_HOW, *_WHEN)
 @with_json

@@ -46,6 +46,13 @@ class Settings:
     significance: float = 0.05  # gate: share of wrong promotions accepted
     minimum_rows: int = 30  # gate: test rows below which nothing is promoted
     maximum_latency_ms: float = 20.0  # gate: 99th percentile of one text
+    minimum_behaviour: float = 0.5  # gate: mean pass rate of the behavioural cases
+    suspicious_macro_f1: float = 0.99  # gate: a jump from below 0.9 to this looks like a leak
+    maximum_leak: float = 0.05  # gate: share of test rows that training may have seen
+    approval_roles: str = ""  # roles that must approve a promotion, by comma; empty: none
+    approvers: str = ""  # who may speak for a role, as in owner: Ana, Bo; empty: anybody
+    owner: str = ""  # model card: who answers for the model
+    licence: str = ""  # model card: under which terms it may be used
     canary_share: float = 0.1  # canary: share of the callers it answers
     canary_automatic: str = "all"  # canary: decided by itself: all, rollback or none
     canary_alpha: float = 0.05  # canary: share of equal canaries rolled back
@@ -80,6 +87,9 @@ _RANGES = {
     "significance": (1e-6, 0.5),
     "minimum_rows": (1, 10**9),
     "maximum_latency_ms": (0.001, 60_000.0),
+    "minimum_behaviour": (0.0, 1.0),
+    "suspicious_macro_f1": (0.0, 2.0),
+    "maximum_leak": (0.0, 1.0),
     "canary_share": (0.0, 0.9),
     "canary_alpha": (1e-6, 0.5),
     "canary_margin": (1e-6, 0.5),

@@ -45,7 +45,7 @@ class RunEnd:
 
     run: str  # name of the run
     folder: Path  # its folder
-    state: str  # done, cached, refused, failed or cancelled
+    state: str  # done, cached, refused, waiting, failed or cancelled
     seconds: float  # how long it took
     stages: tuple[StageEnd, ...]  # in order
     partial: bool = False  # whether only some stages were asked for
