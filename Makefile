@@ -30,7 +30,8 @@ lab: setup  ## Open JupyterLab on the landing notebook
 
 test: setup check  ## Prove that it works: notebooks and tests
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev-test --n-workers 2
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile \
+		--junitxml=.lab/tests/$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown).xml
 
 check: setup  ## Check style and that the library equals its notebooks
 	@$(BIN)/ruff check --quiet notebooks tests benchmarks

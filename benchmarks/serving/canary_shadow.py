@@ -1,19 +1,21 @@
 """What shadow copies cost the callers: p99 with copies against p99 without, in one run.
 
-Two services of the same models run side by side, each with a canary on a tenth of the callers; one
-of them makes copies as well. The same load goes to one and to the other in turn, in many short
-windows, so that whatever else the machine does hits both alike. Each figure is the median over all
-pairs of windows. `closed` keeps 8 connections busy without a pause, `paced` sends at a fixed rate
-and counts from the moment a request was due.
+Three services of the same models run side by side, each with a canary on a tenth of the callers.
+One of them makes copies as well; of the two without, one is there to show what the machine does by
+itself (`same`). The same load goes to each in turn, in many short windows; each figure is the
+median over all turns. `closed` keeps 8 connections busy without a pause, `paced` sends at a fixed
+rate and counts from the moment a request was due. Where others use the machine, read `same` first.
 
-    python benchmarks/serving/canary_shadow.py   (4 minutes; writes canary_shadow.json)
+    python benchmarks/serving/canary_shadow.py   (5 minutes; writes canary_shadow.json)
 """
 
 import argparse
 import asyncio
 import json
+import os
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -103,54 +105,71 @@ async def load(address, seconds, pace_s):
     return np.array(told)
 
 
-def compare(addresses, windows, seconds, pace_s):
-    """Load both in turn; give p50 and p99 of each and the ratios of the pairs."""
-    found = {name: [] for name in addresses}
+def used_s(process):
+    """Processor seconds a process has used, which other work on the machine hardly changes."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children():
+    """The processes this one has started."""
+    found = Path("/proc/self/task").glob("*/children")
+    return {int(one) for path in found for one in path.read_text().split()}
+
+
+def compare(services, windows, seconds, pace_s):
+    """Load all in turn; give medians of each, and of its ratios to the one without."""
+    found, used, sent = {name: [] for name in services}, Counter(), Counter()
     for window in range(windows):
-        names = list(addresses) if window % 2 else list(addresses)[::-1]
-        for name in names:
-            told = asyncio.run(load(addresses[name], seconds, pace_s))
+        names = list(services)
+        for name in names[window % 3 :] + names[: window % 3]:
+            address, process = services[name]
+            before = used_s(process)
+            told = asyncio.run(load(address, seconds, pace_s))
+            used[name], sent[name] = used[name] + used_s(process) - before, sent[name] + len(told)
             found[name].append((*np.percentile(told, (50, 99)), len(told) / seconds))
-    without, with_copies = (np.array(found[name]) for name in ("without", "with"))
-    ratios = with_copies / without
-    same = without[1:] / without[:-1]  # what the machine does by itself
+    found = {name: np.array(rows) for name, rows in found.items()}
+    spent = {name: used[name] / sent[name] * 1000 for name in services}
     return {
-        "p50 ms without": round(float(np.median(without[:, 0])), 3),
-        "p99 ms without": round(float(np.median(without[:, 1])), 3),
-        "p99 ms with": round(float(np.median(with_copies[:, 1])), 3),
-        "p50 ratio": round(float(np.median(ratios[:, 0])), 3),
-        "p99 ratio": round(float(np.median(ratios[:, 1])), 3),
-        "p99 ratio, middle half": [
-            round(float(v), 3) for v in np.percentile(ratios[:, 1], (25, 75))
-        ],
-        "p99 of a window without to the one before, middle half": [
-            round(float(v), 3) for v in np.percentile(same[:, 1], (25, 75))
-        ],
-        "requests a second, ratio": round(float(np.median(ratios[:, 2])), 3),
-        "requests a second without": round(float(np.median(without[:, 2]))),
+        name: describe(rows, rows / found["without"])
+        | {"processor ms a request": round(spent[name], 3)}
+        | {"processor ms a request, ratio": round(spent[name] / spent["without"], 3)}
+        for name, rows in found.items()
     }
 
 
+def describe(rows, ratios):
+    """Tell p50, p99 and rate of one service, and how they stand to the one without copies."""
+    medians, ratio = np.median(rows, axis=0), np.median(ratios, axis=0)
+    names = ("p50 ms", "p99 ms", "requests a second")
+    told = {name: round(float(value), 3) for name, value in zip(names, medians, strict=True)}
+    told |= {f"{n}, ratio": round(float(v), 3) for n, v in zip(names, ratio, strict=True)}
+    half = np.percentile(ratios[:, 1], (25, 75))
+    return told | {"p99 ms, ratio, middle half": [round(float(value), 3) for value in half]}
+
+
 def measure(windows, seconds):
-    """Start both services, measure, and tell how many copies were made meanwhile."""
+    """Start the services, measure, and tell how many copies were made meanwhile."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        bundles, addresses, labs = make_bundles(Path(folder)), {}, {}
-        for name, copies in (("without", 0), ("with", COPIES_PER_S)):
+        bundles, services, labs = make_bundles(Path(folder)), {}, {}
+        for name, copies in (("without", 0), ("same", 0), ("with", COPIES_PER_S)):
             settings, trials = open_lab(Path(folder) / name, bundles)
+            before = children()
             client = stack.enter_context(running_service(settings))
+            services[name] = client.address, (children() - before).pop()
             begin_trial(trials, client, copies)
-            addresses[name], labs[name] = client.address, trials.registry.lab
+            labs[name] = trials.registry.lab
         result = {"windows": windows, "seconds each": seconds, "copies a second": COPIES_PER_S}
-        result["closed"] = compare(addresses, windows, seconds, 0.0)
-        result["paced"] = compare(addresses, windows, seconds, CONNECTIONS / RATE_PER_S)
-        result["paced"]["requests a second asked"] = RATE_PER_S
+        result |= {"niceness": os.nice(0), "load average before": round(os.getloadavg()[0], 1)}
+        result["paced"] = compare(services, windows, seconds, CONNECTIONS / RATE_PER_S)
+        result["closed"] = compare(services, windows // 3, seconds, 0.0)
         time.sleep(1.5)
         return result | {"copies": read_state(labs["with"])["copies"]}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--windows", type=int, default=30)
+    parser.add_argument("--windows", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--write", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()

@@ -120,17 +120,20 @@ def write_forms(
     report: "Report",  # of a project
     *,
     badge: str = "",  # SVG file
-    page: str = "",  # HTML or Markdown file
+    page: str = "",  # HTML, Markdown or PDF file
 ) -> list[str]:  # files written
     "Write a badge and a page, if they are asked for."
     from mlops_lab.foundation.whole_files import write_bytes
     from mlops_lab.maturity.page import as_badge, as_page
+    from mlops_lab.maturity.paper import as_pdf
     from mlops_lab.maturity.report import as_markdown
 
-    forms = {badge: as_badge, page: as_markdown if page.endswith(".md") else as_page}
+    kinds = {".md": as_markdown, ".pdf": as_pdf}
+    forms = {badge: as_badge, page: kinds.get(Path(page).suffix, as_page)}
     chosen = {name: make for name, make in forms.items() if name}
     for name, make in chosen.items():
-        write_bytes(Path(name), make(report).encode())
+        made = make(report)
+        write_bytes(Path(name), made if isinstance(made, bytes) else made.encode())
     return list(chosen)
 
 # %% ../../notebooks/95_command_line/10_assessing.ipynb #23bf3977
@@ -145,14 +148,38 @@ _ASKED = (
         help="JSON file of answers; without: evidence alone.",
     ),
     click.option("--check", multiple=True, metavar="LENS:LEVEL", help="Such as google:1."),
-    click.option("--report", "page", default="", metavar="FILE", help="Write .html or .md."),
+    click.option("--report", "page", default="", metavar="FILE", help="Write .html, .md or .pdf."),
     click.option("--badge", default="", metavar="FILE", help="Write a badge as SVG."),
     click.option("--language", type=click.Choice(["en", "es"]), help="Default from settings."),
     click.option(
         "--numbering", type=click.Choice(["0-4", "1-5"]), default="0-4", help="Microsoft's."
     ),
     click.option("--save", is_flag=True, help="Append it to the history of the project."),
+    click.option("--web", is_flag=True, help="Answer on a web page of this machine, by Voila."),
+    click.option("--port", type=click.IntRange(1, 65535), help="Of --web; default: any free one."),
 )
+
+# %% ../../notebooks/95_command_line/10_assessing.ipynb #7bf6483f
+def _serve_web(
+    project: str,  # its folder
+    *,
+    answers: str | None,  # file of answers to show as a table
+    language: str | None,  # en or es
+    port: int | None,  # none: any free one
+) -> int:  # exit status
+    "Open the assessment as a web page."
+    from mlops_lab.command_line.web_page import serve_page
+
+    words = {"project": str(Path(project).resolve()), "language": language or ""}
+    words["answers"] = str(Path(answers).resolve()) if answers else ""
+    given = ", ".join(f"{name}={value!r}" for name, value in words.items())
+    code = "from mlops_lab.command_line.assessment_app import open_assessment\n\n"
+
+    def tell(address: str) -> None:
+        click.echo(f"{address}  (stop with Ctrl-C)", err=True)
+
+    title = "How mature is this project"
+    return serve_page(title, f"{code}open_assessment({given})", tell=tell, port=port)
 
 # %% ../../notebooks/95_command_line/10_assessing.ipynb #8bda3da0
 @main.command(epilog="Exit 1: a level asked for by --check is not reached.")
@@ -168,21 +195,38 @@ def assess(
     language: str | None,
     numbering: str,
     save: bool,
+    web: bool,
+    port: int | None,
     as_json: bool,
 ) -> None:
     "Tell how mature a project is, by what it can prove."
-    from mlops_lab.maturity.report import report_lines
-
+    if web:
+        if any([check, page, badge, save, as_json, numbering != "0-4"]):
+            raise click.UsageError("--web asks; it goes with --project, --answers and --language")
+        sys.exit(_serve_web(project, answers=answers, language=language, port=port))
     folder, file = Path(project), Path(answers) if answers else None
     report = examine_project(folder, file, language=language or "", numbering=numbering)
     checks = {wanted: reached(report, wanted) for wanted in check}
     lines = save_assessment(report, folder, answers=file) if save else []
     lines += [f"written: {name}" for name in write_forms(report, badge=badge, page=page)]
     lines += [f"{'✓' if good else '✗'} {wanted}" for wanted, good in checks.items()]
+    _tell(report, checks, lines=lines, as_json=as_json)
+    sys.exit(0 if all(checks.values()) else 1)
+
+# %% ../../notebooks/95_command_line/10_assessing.ipynb #d1691c90
+def _tell(
+    report: "Report",  # of a project
+    checks: dict[str, bool],  # whether each level asked for is reached
+    *,
+    lines: list[str],  # what else there is to say
+    as_json: bool,  # whether machines read it
+) -> None:
+    "Tell people or machines."
+    from mlops_lab.maturity.report import report_lines
+
     facts = as_facts(report) | {"checks": checks, "notes": lines}
     told = [*report_lines(report), *([""] if lines else []), *lines]
     answer(facts, told, as_json=as_json)
-    sys.exit(0 if all(checks.values()) else 1)
 
 # %% ../../notebooks/95_command_line/10_assessing.ipynb #9cfbb64c
 def as_facts(

@@ -23,6 +23,7 @@ from .request import Order, RunRequest, take_order
 from ..foundation.errors import LabError
 from ..pipeline.runner import run_pipeline
 from ..pipeline.schedule import Timetable, Turn, spell_interval, take_turns
+from ..pipeline.trigger import Trigger
 from ..pipeline.warm_keeper import WarmKeeper
 
 # %% ../../notebooks/95_command_line/07_repeated_run.ipynb #81c65d3a
@@ -91,7 +92,9 @@ def _run_turn(
     keeper: WarmKeeper,  # of warm processes
 ) -> dict[str, Any]:  # how it ended
     "Run once, and turn whatever goes wrong into a result."
+    kept = f"mlops-lab run --every {spell_interval(asked.timetable.every_s)}"
     options = replace(order.options, cancel=asked.stop, on_wait=asked.on_wait, lend=keeper.lend)
+    options = replace(options, trigger=Trigger("schedule", kept))
     end = run_pipeline(order.pipeline, order.settings, options=options)
     return asked.close(end, order.settings, title=order.pipeline.title)
 

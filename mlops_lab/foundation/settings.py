@@ -27,6 +27,7 @@ class Settings:
     project: Path = Path()  # folder of settings.ini
     workspace: Path = Path(".lab")  # state folder of the lab
     data_home: Path = Path("~/.cache/mlops-lab")  # where real data sets are kept
+    cleaning_file: Path = Path("cleaning.yaml")  # decisions on cleaning; the lab's own if absent
     data_set: str = "world"  # "world" (simulated) or a CSV, TSV, JSON lines or Parquet file
     text_column: str = "text"  # column of the messages in an own file
     label_column: str = "label"  # column of the labels in an own file
@@ -45,6 +46,13 @@ class Settings:
     significance: float = 0.05  # gate: share of wrong promotions accepted
     minimum_rows: int = 30  # gate: test rows below which nothing is promoted
     maximum_latency_ms: float = 20.0  # gate: 99th percentile of one text
+    minimum_behaviour: float = 0.5  # gate: mean pass rate of the behavioural cases
+    suspicious_macro_f1: float = 0.99  # gate: a jump from below 0.9 to this looks like a leak
+    maximum_leak: float = 0.05  # gate: share of test rows that training may have seen
+    approval_roles: str = ""  # roles that must approve a promotion, by comma; empty: none
+    approvers: str = ""  # who may speak for a role, as in owner: Ana, Bo; empty: anybody
+    owner: str = ""  # model card: who answers for the model
+    licence: str = ""  # model card: under which terms it may be used
     canary_share: float = 0.1  # canary: share of the callers it answers
     canary_automatic: str = "all"  # canary: decided by itself: all, rollback or none
     canary_alpha: float = 0.05  # canary: share of equal canaries rolled back
@@ -58,6 +66,7 @@ class Settings:
     service_latency_ms: int = 1_000  # an answer may take; before that, new requests are refused
     score_durability: str = "process"  # what a stored score survives: process or power
     jobs: int = 2  # stages that may run at once
+    trigger: str = "person"  # what starts runs: person, schedule, monitor or ci
     remote_store: str = ""  # folder or fsspec address of results a class shares; empty: none
     remote_store_write: str = "on"  # whether this lab's own results are offered there: on or off
 
@@ -67,6 +76,7 @@ _CHOICES = {
     "task": ("emotion", "sentiment"),
     "language": ("en", "es"),
     "mlflow_runs": ("on", "off"),
+    "trigger": ("person", "schedule", "monitor", "ci"),
     "remote_store_write": ("on", "off"),
     "score_durability": ("process", "power"),
     "canary_automatic": ("all", "rollback", "none"),
@@ -80,6 +90,9 @@ _RANGES = {
     "significance": (1e-6, 0.5),
     "minimum_rows": (1, 10**9),
     "maximum_latency_ms": (0.001, 60_000.0),
+    "minimum_behaviour": (0.0, 1.0),
+    "suspicious_macro_f1": (0.0, 2.0),
+    "maximum_leak": (0.0, 1.0),
     "canary_share": (0.0, 0.9),
     "canary_alpha": (1e-6, 0.5),
     "canary_margin": (1e-6, 0.5),
@@ -203,7 +216,7 @@ def read_settings(
     _refuse_unknown(list(overrides), "the environment (MLOPS_LAB_...)")
     values = {key: _cast(key, text, "settings.ini") for key, text in written.items()}
     values |= {key: _cast(key, text, "the environment") for key, text in overrides.items()}
-    for key in ("workspace", "data_home"):
+    for key in ("workspace", "data_home", "cleaning_file"):
         values[key] = folder / Path(values.get(key, getattr(Settings, key))).expanduser()
     return Settings(section=section, project=folder, **values)
 
@@ -223,7 +236,7 @@ def load_settings(
     values: dict[str, object],  # as spelled by dump_settings
 ) -> Settings:  # the settings
     "Read settings back from a record."
-    paths = {"project", "workspace", "data_home"}
+    paths = {"project", "workspace", "data_home", "cleaning_file"}
     return Settings(
         **{key: Path(value) if key in paths else value for key, value in values.items()}
     )

@@ -36,6 +36,8 @@ class Evidence:
     deciding: dict[str, Finding]  # by criterion, the weakest of its checks
     commit: str  # of the project, empty without git
     problems: tuple[str, ...]  # logs whose chain does not hold
+    project: Path = Path()  # whose traces
+    workspace: Path | None = None  # where its settings put the lab, if elsewhere
 
     @property
     def ceilings(self) -> dict[str, int]:
@@ -92,4 +94,5 @@ def gather_evidence(
     }
     newest = traces.repository.commits[:1]
     problems = tuple(lab.ref(p) for lab in traces.labs for p in lab.problems.values())
-    return Evidence(findings, deciding, newest[0].digest if newest else "", problems)
+    commit = newest[0].digest if newest else ""
+    return Evidence(findings, deciding, commit, problems, traces.project, workspace)

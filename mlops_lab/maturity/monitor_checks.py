@@ -71,7 +71,7 @@ def _has_retraining_policy(traces: Traces) -> Finding:
     )
     told = [f for f in files if re.search(r"retrain\w*\W+[\d.]+", traces.repository.text(f))]
     kinds = [run.trigger.get("kind") for _, run in traces.every_run()]
-    answered = sum(kind in ("drift", "performance", "alert") for kind in kinds)
+    answered = sum(kind in ("monitor", "drift", "performance", "alert") for kind in kinds)
     return written("V08", told, level=3 if answered > 2 else 2)
 
 # %% ../../notebooks/80_maturity/36_monitor_checks.ipynb #922cbf96

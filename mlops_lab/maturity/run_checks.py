@@ -57,8 +57,9 @@ def _is_graph(traces: Traces) -> Finding:
         return written("O04", defined, level=1)
     return grade("O04", refs, against=ledgers)
 
-# %% ../../notebooks/80_maturity/32_run_checks.ipynb #a311a7a7
-_CLOCK, _WORSE = {"schedule", "new data", "new_data", "data"}, {"drift", "performance", "alert"}
+# %% ../../notebooks/80_maturity/32_run_checks.ipynb #700e1f00
+_CLOCK = {"schedule", "new data", "new_data", "data"}
+_WORSE = {"monitor", "drift", "performance", "alert"}
 
 
 def _has_triggers(traces: Traces) -> Finding:
@@ -81,19 +82,16 @@ def _answers_alerts(traces: Traces) -> Finding:
 
 # %% ../../notebooks/80_maturity/32_run_checks.ipynb #c74dce8f
 def _is_scheduled(traces: Traces) -> Finding:
-    "O05: a schedule that names the pipeline, and runs it started."
+    "O05: a schedule that is written down or kept by the lab, and runs it started."
     files = [one.path for one in traces.ci if one.scheduled and one.runs_pipeline]
-    files += traces.repository.matching(r"\.timer$|(^|/)crontab$|(^|/)schedule\.(json|ya?ml)$")
-    files += [lab.ref("schedule.json") for lab in traces.labs if _exists(lab, "schedule.json")]
-    clocked = [lab.ref(r) for lab, r in _finished(traces) if r.trigger.get("kind") == "schedule"]
-    if not files:
+    places = r"^(?!docs/).*(\.timer$|(^|/)crontab$|\.cron$|(^|/)schedule\.(json|ya?ml)$)"
+    files += traces.repository.matching(places)  # in docs/ they are examples
+    clocked = [(lab, r) for lab, r in _finished(traces) if r.trigger.get("kind") == "schedule"]
+    kept = any("--every" in run.trigger.get("by", "") for _, run in clocked)
+    if not files and not kept:
         return grade("O05", [])
-    return written("O05", [*files, *clocked[-3:]], level=min(1 + len(clocked), 3))
-
-# %% ../../notebooks/80_maturity/32_run_checks.ipynb #ee372787
-def _exists(lab: LabTraces, name: str) -> bool:
-    "Whether a workspace holds a file."
-    return (lab.folder / name).is_file()
+    refs = [*files, *(lab.ref(run) for lab, run in clocked[-3:])]
+    return written("O05", refs, level=min(bool(files) + len(clocked), 3))
 
 # %% ../../notebooks/80_maturity/32_run_checks.ipynb #9e72d8d8
 def _runs_in_both(traces: Traces) -> Finding:

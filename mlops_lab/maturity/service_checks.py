@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from ..foundation.chain import Entry
 from .findings import Finding, counted, grade, written
+from .model_checks import trial_of
 from .run_traces import RunTrace
 from .traces import LabTraces, Traces
 
@@ -116,25 +117,31 @@ def _was_asked_before(traces: Traces) -> Finding:
         for entry in lab.decided("promote"):
             reasons = (entry.data.get("evidence") or {}).get("reasons", [])
             looks = [one["passed"] for one in reasons if "load" in one.get("rule", "")]
+            looks += [True] * bool(trial_of(lab, entry))  # it answered callers before
             (good if looks and all(looks) else bad).append(lab.ref(entry))
     return grade("S10", good, against=bad)
 
 # %% ../../notebooks/80_maturity/35_service_checks.ipynb #61177b75
 def _was_tried(traces: Traces) -> Finding:
-    "S04: versions that served a part of the traffic before their promotion."
+    "S04: versions that served a part of the traffic before they were promoted or sent back."
     good, late = [], []
     for lab in traces.labs:
         since = {str(e.data["number"]): e.at for e in reversed(lab.decided("promote"))}
+        ended = {str(e.data["number"]): e.at for e in lab.decided("canary_end")}
         for version, first in lab.scores.tried:
-            if version in since:
-                (good if first < since[version] else late).append(f"{lab.scores.ref}: {version}")
+            over = min(filter(None, (since.get(version), ended.get(version))), default="")
+            if over:
+                (good if first < over else late).append(f"{lab.scores.ref}: {version}")
     found = grade("S04", good, against=late)
     return Finding("S04", len(good), 0, "order", found.refs) if late else found
 
 
 def _was_rolled_back(traces: Traces) -> Finding:
     "S05: rollbacks; 3 only if a machine did them."
-    found = [(lab.ref(e), e.data) for lab in traces.labs for e in lab.decided("rollback")]
+    back = ("rollback", "canary_end")  # a champion taken back, or a canary sent back
+    lines = [(lab, entry) for lab in traces.labs for entry in lab.decided(*back)]
+    lines = [(lab, e) for lab, e in lines if e.data.get("decision", "roll back") == "roll back"]
+    found = [(lab.ref(entry), entry.data) for lab, entry in lines]
     machine = all("automatic" in data.get("role", "") for _, data in found)
     return grade("S05", [ref for ref, _ in found], automatic=machine)
 

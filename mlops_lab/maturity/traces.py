@@ -79,7 +79,7 @@ class LabTraces:
 
     def decided(
         self,
-        *kinds: str,  # register, promote, refuse or rollback
+        *kinds: str,  # register, promote, refuse, rollback, canary or canary_end
     ) -> list[Entry]:  # oldest first
         "Lines of the decision log of some kinds."
         return [entry for entry in self.decisions if entry.kind in kinds]

@@ -68,7 +68,7 @@ def _is_repeatable(traces: Traces) -> Finding:
     for lab in traces.labs:
         for entry in (e for e in lab.ledger if e.kind == "reproduced"):
             (good if entry.data.get("reproduced") else bad).append(
-                lab.ref(f"ledger:{entry.number}")
+                lab.ref(f"ledger.jsonl:{entry.number}")
             )
     return grade("M08", good, against=bad)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..foundation.workspace import Workspace
 from .memory import Memory
+from .trigger import Trigger
 
 # %% ../../notebooks/50_pipeline/17_options.ipynb #334d920b
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class RunOptions:
     warm: bool = True  # whether stages are forks of a process with their imports made
     lend: Callable[..., Any] | None = None  # gives such processes, kept from run to run
     observer: Callable[[Progress], None] | None = None  # told every step
+    on_start: Callable[[Path], None] | None = None  # told the folder of the run
     busy: str = "wait"  # if this pipeline is running here already: wait or refuse
     on_wait: Callable[[str], None] | None = None  # told whom the run waits for
     cancel: threading.Event = field(default_factory=threading.Event)  # set it to stop
@@ -47,3 +49,4 @@ class RunOptions:
     probes: dict[str, Callable[[Path, Workspace], str]] = field(default_factory=dict)  # lab state
     promises: dict[str, Callable[[Path, Workspace], bool]] = field(default_factory=dict)  # kept?
     shared: Any = None  # pipeline.sharing.Sharing: results that others made
+    trigger: Trigger | None = None  # what starts the run; as the settings say if nothing

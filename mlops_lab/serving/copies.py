@@ -79,8 +79,9 @@ class Pair:
     answered: ScoreRecord  # what the caller got
     copy: ScoreRecord | str  # the other answer, or why there is none
 
-# %% ../../notebooks/60_serving/12_copies.ipynb #0dacd347
-_TURN_S = 0.05  # how often copies are sent; few at a time, so that nobody waits for them
+# %% ../../notebooks/60_serving/12_copies.ipynb #be3ff482
+_TURN_S = 0.2  # how often copies are sent
+_STORE_TURNS = 5  # how many turns are stored at once: an answer may have to wait for a commit
 _START_WAIT_S, _ANSWER_WAIT_S = 60.0, 10.0
 _STARTS = 3  # of the process, before no more is copied
 _LOG = logging.getLogger("mlops_lab.serving")
@@ -101,7 +102,7 @@ class Copier:
         self._worker = _Worker(load, folders)
         self._store, self._on_pairs, self._batch = store, on_pairs, max(1, round(per_s * _TURN_S))
         self._waiting: deque[ScoreRecord] = deque()
-        self._limit, self.counts = max(10, per_s), CopyCounts()
+        self._limit, self.counts, self._pairs = 10 * per_s, CopyCounts(), []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="copies", daemon=True)
         self._thread.start()
@@ -122,17 +123,24 @@ class Copier:
         self._worker.close()
 
     def _run(self) -> None:
+        turn = 0
         while not self._stopped.wait(_TURN_S):
-            count = min(self._batch, len(self._waiting))
+            count, turn = min(self._batch, len(self._waiting)), turn + 1
             if count:
                 self._copy([self._waiting.popleft() for _ in range(count)])
+            if turn % _STORE_TURNS == 0:
+                self._flush()
+        self._flush()
 
     def _copy(self, records: list[ScoreRecord]) -> None:
         answers = self._worker.ask(records, self._stopped)
         if answers is None:
             self.counts.dropped += len(records)
-            return
-        pairs = list(map(Pair, records, answers))
+        else:
+            self._pairs += map(Pair, records, answers)
+
+    def _flush(self) -> None:
+        pairs, self._pairs = self._pairs, []
         made = [pair.copy for pair in pairs if isinstance(pair.copy, ScoreRecord)]
         self.counts.failed += len(pairs) - len(made)
         if _keep(self._store, made):

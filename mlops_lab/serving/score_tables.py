@@ -266,6 +266,7 @@ def read_new_labels(
     *,
     after: int,  # number of the last feedback that is known
     since: str,  # UTC time, ISO 8601; only scores from then on
+    until: str = "9999",  # UTC time; only labels before
     limit: int = 500,  # rows at most
 ) -> list[dict]:  # number, true_label, copied_label (None: no copy) and parts of the score
     "Read the labels that came after the last ones."
@@ -274,7 +275,8 @@ def read_new_labels(
     parts = _SCORES.c["score_id", "variant", "version", "label", "caller", "text"]
     joined = _FEEDBACK.join(_SCORES, _SCORES.c.score_id == _FEEDBACK.c.score_id)
     query = select(_FEEDBACK.c.number, _FEEDBACK.c.label.label("true_label"), *parts)
-    query = query.select_from(joined).where(_FEEDBACK.c.number > after, _SCORES.c.at >= since)
+    query = query.select_from(joined).where(_FEEDBACK.c.number > after, _FEEDBACK.c.at < until)
+    query = query.where(_SCORES.c.at >= since)
     query = query.where(_SCORES.c.variant != "shadow", ~select(before).where(*is_later).exists())
     rows = _read_rows(engine, query.order_by(_FEEDBACK.c.number).limit(limit))
     ids = [copy_id(row["score_id"]) for row in rows]

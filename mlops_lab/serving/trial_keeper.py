@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..foundation.errors import LabError, ModelProblem
@@ -27,7 +28,10 @@ from .routing import RoutedSource
 from .score_store import ScoreStore
 from ..tracking.trials import Trial, Trials, carry_out
 
-# %% ../../notebooks/60_serving/14_trial_keeper.ipynb #4325d84d
+# %% ../../notebooks/60_serving/14_trial_keeper.ipynb #99e23149
+_COPIED_S = 3.0  # a label is read when the copy of its text has had the time to be stored
+
+
 class _Watch:
     "A running trial, its evidence and its copies."
 
@@ -49,8 +53,9 @@ class _Watch:
         ):
             for _ in range(len(waiting)):
                 take_in(waiting.popleft())
-        while labels:
-            rows = self._store.new_labels(after=self.seen.last_label, since=self.trial.since)
+        while labels:  # until no more are there
+            since, until = self.trial.since, _utc_before(_COPIED_S)
+            rows = self._store.new_labels(after=self.seen.last_label, since=since, until=until)
             for row in rows:
                 self.seen.saw_label(row)
             labels = len(rows) > 0
@@ -60,6 +65,12 @@ class _Watch:
         self._source.notes.copy, self._source.notes.copies = None, dict
         if self._copier is not None:
             self._copier.close()
+
+# %% ../../notebooks/60_serving/14_trial_keeper.ipynb #06e866ec
+def _utc_before(
+    seconds: float,  # ago
+) -> str:  # as records write it
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="microseconds")
 
 # %% ../../notebooks/60_serving/14_trial_keeper.ipynb #ae5ecf06
 _TICK_S, _LABELS_S, _WRITE_S, _REST_S = 0.1, 0.5, 1.0, 5.0

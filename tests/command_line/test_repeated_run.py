@@ -102,6 +102,17 @@ def test_machines_get_one_json_object_for_each_run(start):
     assert {stage["state"] for stage in told[1]["stages"]} == {"done", "cached"}
 
 
+def test_the_ledger_names_the_schedule_that_started_a_run(start, home, call):
+    start("--every", "0.1s", "--times", "2", "--force", "make").communicate()
+    assert call("run", "--pipeline", "tiny", "--force", "make").returncode == 0
+    assert call("run", "--pipeline", "tiny", trigger="ci").returncode == 0
+    entries = ChainLog(Workspace(home / ".lab").ledger).read()
+    told = [entry.data["trigger"] for entry in entries if entry.kind == "run-started"]
+    kept = {"kind": "schedule", "by": "mlops-lab run --every 0.1s"}
+    assert told[:2] == [kept, kept]
+    assert [one["kind"] for one in told[2:]] == ["person", "ci"]
+
+
 def test_a_run_that_outlasts_the_interval_is_told(start):
     child = start("--every", "0.3s", "--times", "2", "--force", "all")
     out, err = child.communicate()

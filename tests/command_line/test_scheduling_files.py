@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import MAIN, PROJECT
 
+from mlops_lab.foundation.chain import ChainLog
+
 FILES = PROJECT / "docs" / "scheduling"
 UNITS = sorted(path.name for path in FILES.glob("mlops-lab*.*") if path.suffix != ".cron")
 RANGES = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
@@ -33,9 +35,11 @@ def user(tmp_path: Path, home: Path) -> Path:
     return user
 
 
-def run_as(user: Path, command: str, folder: Path) -> subprocess.CompletedProcess:
+def run_as(
+    user: Path, command: str, folder: Path, extra: dict[str, str]
+) -> subprocess.CompletedProcess:
     """Run a line as cron does: a bare environment, a plain shell."""
-    own = {"HOME": str(user), "PATH": "/usr/bin:/bin", "MLOPS_LAB_MLFLOW_RUNS": "off"}
+    own = extra | {"HOME": str(user), "PATH": "/usr/bin:/bin", "MLOPS_LAB_MLFLOW_RUNS": "off"}
     own["PYTHONPATH"] = str(PROJECT)
     asked = {"capture_output": True, "text": True, "timeout": 120}
     return subprocess.run(["/bin/sh", "-c", command], cwd=folder, env=own, **asked)
@@ -46,6 +50,18 @@ def cron_lines() -> list[tuple[list[str], str]]:
     lines = (FILES / "mlops-lab.cron").read_text().splitlines()
     jobs = [line for line in lines if line and not re.match(r"#|\w+=", line)]
     return [(line.split(None, 5)[:5], line.split(None, 5)[5]) for line in jobs]
+
+
+def named_values(lines: list[str]) -> dict[str, str]:
+    """What a crontab or a unit puts into the environment."""
+    words = [line.removeprefix("Environment=") for line in lines]
+    return dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
+
+
+def started_by(user: Path) -> list[str]:
+    """What started each run, as the ledger noted it."""
+    entries = ChainLog(user / "mlops-lab" / ".lab" / "ledger.jsonl").read()
+    return [one.data["trigger"]["kind"] for one in entries if one.kind == "run-started"]
 
 
 def minutes(word: str, low: int, high: int) -> set[int]:
@@ -69,9 +85,11 @@ def test_cron_runs_every_quarter_of_an_hour():
 
 def test_the_command_of_cron_runs_the_pipeline(user):
     [(_, command)] = cron_lines()
-    told = run_as(user, command, user)
+    named = named_values((FILES / "mlops-lab.cron").read_text().splitlines())
+    told = run_as(user, command, user, named)
     assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
     assert '"state": "done"' in (user / "mlops-lab" / ".lab" / "cron.log").read_text()
+    assert started_by(user) == ["schedule"]
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not there")
@@ -98,8 +116,10 @@ def test_the_command_of_each_service_runs_the_pipeline(user, name):
     command = unit["Service"]["ExecStart"].replace("%h", str(user))
     assert Path(shlex.split(command)[0]).is_file()
     command += " --times 1" if "--every" in command else ""
-    told = run_as(user, command, Path(unit["Service"]["WorkingDirectory"].replace("%h", str(user))))
+    folder = Path(unit["Service"]["WorkingDirectory"].replace("%h", str(user)))
+    told = run_as(user, command, folder, named_values((FILES / name).read_text().splitlines()))
     assert told.returncode == 0 and '"state": "done"' in told.stdout, told.stderr
+    assert started_by(user) == ["schedule"]
 
 
 def test_the_page_names_each_file():

@@ -10,6 +10,8 @@ from damages import DAMAGES
 from mlops_lab.maturity.assessment import assess
 from mlops_lab.maturity.bank import read_bank
 from mlops_lab.maturity.evidence import gather_evidence
+from mlops_lab.maturity.references import open_reference
+from mlops_lab.maturity.traces import Traces
 
 BANK = read_bank()
 EXPECTED = json.loads((Path(__file__).parent / "damages.json").read_text())
@@ -39,16 +41,15 @@ def test_the_full_project_reaches_the_top_where_traces_can_prove_it(whole):
 
 
 def test_every_reference_can_be_opened(project, whole):
-    missing = []
-    for finding in whole.findings.values():
-        for ref in finding.refs:
-            place = ref.split("#")[0].split("::")[0].split(": ")[0].rpartition(":")
-            path = project.folder / (place[0] if place[2].isdigit() else ref.split("#")[0])
-            path = project.folder / str(path).split("::")[0].split(": ")[0]
-            known = any(commit.startswith(ref[:7]) for commit in project.commits)
-            if not path.exists() and not known and "ledger:" not in ref:
-                missing.append((finding.check, ref))
-    assert missing == []
+    traces, opened = Traces(project.folder), {}
+    for ref in {ref for finding in whole.findings.values() for ref in finding.refs}:
+        opened[ref] = open_reference(traces, ref).text
+    blank = [ref for ref, text in opened.items() if not text.strip()]
+    assert len(opened) > 100 and all(ref.endswith((".ipynb", "__init__.py")) for ref in blank)
+    promotion = next(text for ref, text in opened.items() if "decisions.jsonl:" in ref)
+    assert '"kind": ' in promotion
+    run = next(text for ref, text in opened.items() if ref.endswith("/runs/dev-0"))
+    assert "gate is done" in run and "commit:" in run
 
 
 def test_the_table_is_complete():
