@@ -128,6 +128,7 @@ Modules:
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.
 - `mlops_lab.models.linear`: Learn a task by TF-IDF and logistic regression.
 - `mlops_lab.models.model_card`: Write down what a model is for, what it learned from, how good it is and where it fails.
+- `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
 - `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
@@ -204,10 +205,13 @@ Modules:
 - `mlops_lab.pipeline.whereabouts`: Let other processes see where the running stages of a run are.
 - `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
+- `mlops_lab.serving.binary_tensors`: Translate the Open Inference Protocol's binary tensors to plain JSON and back.
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.copies`: Have the other model answer the same texts, unseen by the caller and without costing one any time.
+- `mlops_lab.serving.exchange`: Read what a request carries and write what it is answered, within limits.
 - `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.
+- `mlops_lab.serving.gathering`: Do at once what many callers ask for in the same moment.
 - `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.
 - `mlops_lab.serving.launcher`: Run the scoring service as a process of its own, and never leave it behind.
 - `mlops_lab.serving.messages`: Check what comes in and shape what goes out.

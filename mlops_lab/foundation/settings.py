@@ -62,7 +62,9 @@ class Settings:
     drift_threshold: float = 0.01  # monitor: share of false alarms accepted
     service_batch_limit: int = 256  # texts in one request
     service_text_limit: int = 10_000  # characters in one text
-    service_queue_limit: int = 2_000  # records waiting to be stored
+    service_queue_limit: int = 2_000  # texts in work at once
+    service_latency_ms: int = 1_000  # an answer may take; before that, new requests are refused
+    score_durability: str = "process"  # what a stored score survives: process or power
     jobs: int = 2  # stages that may run at once
     trigger: str = "person"  # what starts runs: person, schedule, monitor or ci
     remote_store: str = ""  # folder or fsspec address of results a class shares; empty: none
@@ -76,6 +78,7 @@ _CHOICES = {
     "mlflow_runs": ("on", "off"),
     "trigger": ("person", "schedule", "monitor", "ci"),
     "remote_store_write": ("on", "off"),
+    "score_durability": ("process", "power"),
     "canary_automatic": ("all", "rollback", "none"),
 }
 _RANGES = {
@@ -99,6 +102,7 @@ _RANGES = {
     "service_batch_limit": (1, 100_000),
     "service_text_limit": (1, 10_000_000),
     "service_queue_limit": (1, 10_000_000),
+    "service_latency_ms": (1, 60_000),
 }
 _PREFIX = "MLOPS_LAB_"
 

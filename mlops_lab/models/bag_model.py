@@ -27,7 +27,7 @@ def bag_weights(
     "Weigh the entries of bags, each bag to length one."
     weights = 1.0 + np.log(bags.counts)
     if importance is not None:
-        weights = weights * importance[bags.ids]
+        weights = weights * importance.take(bags.ids)
     squares = np.bincount(bags.rows, weights=weights * weights, minlength=len(bags))
     lengths = np.sqrt(np.maximum(squares, 1e-12)).astype(np.float32)
     return (weights / np.repeat(lengths, np.diff(bags.starts))).astype(np.float32)
@@ -66,7 +66,7 @@ class BagModel:
                 np.searchsorted(bags.starts, bags.starts[row] + _BLOCK, "right") - 1, row + 1
             )
             begin, end = bags.starts[row], bags.starts[last]
-            said = self.table[bags.ids[begin:end]] * weights[begin:end, None]
+            said = self.table.take(bags.ids[begin:end], axis=0) * weights[begin:end, None]
             filled = np.flatnonzero(np.diff(bags.starts[row : last + 1]))
             if filled.size:
                 sums = np.add.reduceat(said, bags.starts[row + filled] - begin, axis=0)

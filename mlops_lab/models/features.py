@@ -16,6 +16,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import chain
 from zlib import crc32
 
 import numpy as np
@@ -76,7 +77,7 @@ def _pair_keys(
     "Name the pairs of neighbouring words."
     if not settings.pairs:
         return []
-    return ["p|" + a + " " + b for a, b in zip(words, words[1:], strict=False)]
+    return [f"p|{a} {b}" for a, b in zip(words, words[1:], strict=False)]
 
 # %% ../../notebooks/30_models/02_features.ipynb #b7f3b28d
 @dataclass(frozen=True)
@@ -118,7 +119,26 @@ class NgramFeatures:
     def _ids(self, keys: list[str]) -> list[int]:
         if self.settings.buckets:
             return [crc32(key.encode()) % self.size for key in keys]
-        return [self._numbers[key] for key in keys if key in self._numbers]
+        return [i for i in map(self._numbers.get, keys) if i is not None]
+
+    def word_ids(
+        self,
+        word: str,  # one token
+    ) -> list[int]:  # the same list every time
+        "Number the features of one word."
+        found = self._of_word.get(word)
+        if found is None:
+            if len(self._of_word) > _CACHE_LIMIT:
+                self._of_word = {}
+            found = self._of_word[word] = self._ids(_word_keys(word, self.settings))
+        return found
+
+    def pair_ids(
+        self,
+        words: list[str],  # the tokens of a text
+    ) -> list[int]:  # of its pairs
+        "Number the pairs of neighbouring words."
+        return self._ids(_pair_keys(words, self.settings))
 
     def bag(
         self,
@@ -126,16 +146,7 @@ class NgramFeatures:
     ) -> Counter:  # how often each feature number occurs
         "Count the features of one text."
         words = tokens(text)
-        if len(self._of_word) > _CACHE_LIMIT:
-            self._of_word = {}
-        remembered = self._of_word
-        ids = self._ids(_pair_keys(words, self.settings))
-        for word in words:
-            found = remembered.get(word)
-            if found is None:
-                found = remembered[word] = self._ids(_word_keys(word, self.settings))
-            ids += found
-        return Counter(ids)
+        return Counter(chain(self.pair_ids(words), *map(self.word_ids, words)))
 
     def bags(
         self,
@@ -144,10 +155,9 @@ class NgramFeatures:
         "Count the features of many texts."
         counters = [self.bag(text) for text in texts]
         starts = np.cumsum([0, *map(len, counters)])
-        total = int(starts[-1])
-        ids = np.fromiter((i for bag in counters for i in bag), np.int32, total)
+        ids = np.fromiter((i for bag in counters for i in bag), np.int32, starts[-1])
         counts = (count for bag in counters for count in bag.values())
-        return Bags(ids, np.fromiter(counts, np.float32, total), starts)
+        return Bags(ids, np.fromiter(counts, np.float32, starts[-1]), starts)
 
     def unknown_share(
         self,

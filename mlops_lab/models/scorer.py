@@ -24,7 +24,7 @@ import mlops_lab
 from ..foundation.errors import DataProblem, ModelProblem, close_matches
 from ..foundation.text_rules import make_cleaner
 from .bundle import Bundle, load_bundle, save_bundle
-from .profile import text_profile
+from .piece_reader import PieceReader
 
 # %% ../../notebooks/30_models/10_scorer.ipynb #362aa8b9
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Scorer:
         self.card, self.profile, self._bundle = bundle.card, bundle.profile, bundle
         self.name, self.labels = bundle.card["name"], tuple(bundle.card["labels"])
         self._clean = make_cleaner(bundle.card.get("cleaning", ()))
+        self._reader = PieceReader(bundle.features)
 
     def score(
         self,
@@ -69,7 +70,7 @@ class Scorer:
         odd = next((text for text in texts if not isinstance(text, str)), None)
         if odd is not None or any(text is None for text in texts):
             raise TypeError(f"a text is {odd!r}; give words")
-        bags = self._bundle.features.bags(map(self._clean, texts))
+        bags = self._reader.bags([self._clean(text) for text in texts])
         return Scores(self.labels, self._bundle.model.probabilities(bags))
 
     def profile_text(
@@ -77,7 +78,7 @@ class Scorer:
         text: str,  # any text
     ) -> dict:  # chars, words and oov_rate
         "Measure one text for the monitors."
-        return text_profile(self._clean(text), self._bundle.features)
+        return self._reader.measure(self._clean(text))
 
     def explain(
         self,

@@ -160,11 +160,12 @@ def serve(
     source.current()
     address = settings.score_store_address or open_workspace(settings).create().score_store
     log = None if bundle is not None else open_workspace(settings).decisions
-    store = ScoreStore(address, queue_limit=settings.service_queue_limit)
+    limit, is_power = settings.service_queue_limit, settings.score_durability == "power"
+    store = ScoreStore(address, queue_limit=limit, power_safe=is_power)
     with closing(store), _watched(source, store, log):
         app = create_app(settings, source, store)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-        config.timeout_graceful_shutdown = _GRACE_S
+        config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
+        config.server_header, config.timeout_graceful_shutdown = False, _GRACE_S
         listener.listen(2048)
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()

@@ -10,14 +10,17 @@ database refuses for itself (an id that is there already) is a `ValueError`."""
 __all__ = ['score_row', 'feedback_row', 'open_engine', 'write_rows', 'read_score', 'count_scores', 'read_frame',
            'read_new_labels']
 
-# %% ../../notebooks/60_serving/04_score_tables.ipynb #9c7e094a
+# %% ../../notebooks/60_serving/04_score_tables.ipynb #aff15c73
 import json
+from functools import cache
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     Column,
+    Connection,
     Engine,
     Float,
     Index,
@@ -76,15 +79,17 @@ _FEEDBACK = Table(
 # %% ../../notebooks/60_serving/04_score_tables.ipynb #2a91eecb
 _SCORE_NAMES = tuple(column.name for column in _SCORES.columns)
 _SCORE_VALUES = attrgetter(*_SCORE_NAMES)
+_FEEDBACK_NAMES = ("score_id", "label", "at", "source")
 _LOCK_WAIT_S = 2.0
+_ROWS_PER_STATEMENT = 128
 _IDS_PER_QUERY = 500  # SQLite takes a limited number of bound values
 
 # %% ../../notebooks/60_serving/04_score_tables.ipynb #8e44b4e9
 def score_row(
     record: ScoreRecord,  # one answered text
-) -> tuple[Table, dict]:  # table and values
+) -> tuple[Table, tuple]:  # table and values
     "Turn a record into a row to write."
-    return _SCORES, dict(zip(_SCORE_NAMES, _SCORE_VALUES(record), strict=True))
+    return _SCORES, _SCORE_VALUES(record)
 
 # %% ../../notebooks/60_serving/04_score_tables.ipynb #2e055093
 def feedback_row(
@@ -92,9 +97,9 @@ def feedback_row(
     label: str,  # what it should have been
     *,
     source: str,  # who says so
-) -> tuple[Table, dict]:  # table and values
+) -> tuple[Table, tuple]:  # table and values
     "Turn a remark about a score into a row to write."
-    return _FEEDBACK, {"score_id": score_id, "label": label, "at": utc_now(), "source": source}
+    return _FEEDBACK, (score_id, label, utc_now(), source)
 
 # %% ../../notebooks/60_serving/04_score_tables.ipynb #bc61fc98
 def open_engine(
@@ -140,18 +145,49 @@ def _store_problem(
         remedy="check its address, disk and locks; a running service goes on by itself",
     )
 
+# %% ../../notebooks/60_serving/04_score_tables.ipynb #b1d87f7e
+@cache
+def _insert_text(
+    table: str,  # its name
+    names: tuple[str, ...],  # of its columns
+    rows: int,  # how many at once
+) -> str:  # SQL
+    places = f"({', '.join('?' * len(names))})"
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * rows)}"
+
+
+def _insert(
+    connection: Connection,  # in a transaction, or of one statement
+    table: Table,  # to grow
+    chosen: list[tuple],  # values of its rows
+) -> None:
+    names = _SCORE_NAMES if table is _SCORES else _FEEDBACK_NAMES
+    if connection.dialect.name != "sqlite":
+        connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in chosen])
+        return
+    for start in range(0, len(chosen), _ROWS_PER_STATEMENT):
+        part = chosen[start : start + _ROWS_PER_STATEMENT]
+        values = tuple(chain.from_iterable(part))
+        connection.exec_driver_sql(_insert_text(table.name, names, len(part)), values)
+
 # %% ../../notebooks/60_serving/04_score_tables.ipynb #8e15a2c0
 def write_rows(
     engine: Engine,  # of the score database
-    rows: list[tuple[Table, dict]],  # from score_row and feedback_row
+    rows: list[tuple[Table, tuple]],  # from score_row and feedback_row
 ) -> None:
     "Write rows in one transaction."
+    chosen: dict[Table, list[tuple]] = {}
+    for table, values in rows:
+        chosen.setdefault(table, []).append(values)
+    is_one = engine.dialect.name == "sqlite" and len(chosen) == 1
+    is_one = is_one and len(rows) <= _ROWS_PER_STATEMENT
     try:
-        with engine.begin() as connection:
-            for table in (_SCORES, _FEEDBACK):
-                chosen = [values for target, values in rows if target is table]
-                if chosen:
-                    connection.execute(insert(table), chosen)
+        with engine.connect() as connection:
+            if is_one:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            for table, values in chosen.items():
+                _insert(connection, table, values)
+            connection.commit()
     except IntegrityError as problem:
         raise ValueError(f"the database refuses a row: {problem.orig}") from problem
     except SQLAlchemyError as problem:

@@ -13,11 +13,13 @@ __all__ = ['score_texts', 'ScoringService', 'service_families']
 import asyncio
 import math
 import time
+from functools import partial
 from typing import NoReturn
 
 import orjson
 
 from ..foundation.errors import ModelProblem, ServiceProblem
+from .gathering import Gathering
 from .metrics import Family, ServiceMetrics
 from .model_source import LoadedModel, ModelSource
 from .refusals import Overloaded, Refusal
@@ -32,12 +34,20 @@ def score_texts(
     caller: str = "",  # who asks
 ) -> list[ScoreRecord]:  # same order
     "Score texts and write down each answer."
+    return _written(model, texts, [caller] * len(texts))
+
+# %% ../../notebooks/60_serving/11_scoring.ipynb #887b72ba
+def _written(
+    model: LoadedModel,  # that answers
+    texts: list[str],  # to be scored
+    callers: list[str],  # who asks, one per text
+) -> list[ScoreRecord]:  # same order
     started, at = time.perf_counter(), utc_now()
     scores = model.scorer.score(texts)
     if not math.isfinite(scores.probabilities.sum()):
         raise ModelProblem(f"version {model.version} gives probabilities that are no numbers")
     latency_ms = round((time.perf_counter() - started) * 1000, 4)
-    answers = zip(texts, scores.top, scores.probabilities.tolist(), strict=True)
+    answers = zip(texts, callers, scores.top, scores.probabilities.tolist(), strict=True)
     return [
         ScoreRecord(
             score_id=new_score_id(),
@@ -52,7 +62,7 @@ def score_texts(
             latency_ms=latency_ms,
             **model.scorer.profile_text(text),
         )
-        for text, label, row in answers
+        for text, caller, label, row in answers
     ]
 
 # %% ../../notebooks/60_serving/11_scoring.ipynb #dbe94b82
@@ -69,9 +79,12 @@ class ScoringService:
         store: ScoreStore,  # keeps the answers
         *,
         queue_limit: int = 2_000,  # texts in work at once
+        latency_s: float = 1.0,  # an answer may take, or new ones are refused
     ) -> None:
-        self.source, self.store, self._limit = source, store, queue_limit
-        self.metrics, self._in_work = ServiceMetrics(), 0
+        self.source, self.store, self.metrics = source, store, ServiceMetrics()
+        self.queue_limit, self.latency_s, self._in_work = queue_limit, latency_s, 0
+        together = partial(_answer_together, store)
+        self.together = Gathering(together, final=ServiceProblem, patience_s=latency_s / 2)
 
     @property
     def in_work(self) -> int:
@@ -88,14 +101,11 @@ class ScoringService:
         name: str = "",  # of the model that must answer; "" for any
     ) -> list[ScoreRecord]:  # committed, same order
         "Score texts; return when the scores are stored."
-        if self._in_work + len(texts) > self._limit:
-            found = f"{self._in_work} texts in work, {len(texts)} more came"
-            raise Overloaded(found, expected=f"at most {self._limit} at once")
+        _refuse_overload(self, len(texts))
         self._in_work += len(texts)
         try:
             model = _picked(self.source, key or texts[0], wanted, name)
-            records = await _scored_safely(self.source, model, texts, caller)
-            await _stored(self.store, records)
+            records = await _answer_safely(self, model, texts, caller)
         finally:
             self._in_work -= len(texts)
         _told(self.source, records, wanted)
@@ -138,44 +148,74 @@ def _picked(
         raise Refusal(404, f"no model {name[:80]!r} here", expected=f"model {model.name!r}")
     return model
 
-# %% ../../notebooks/60_serving/11_scoring.ipynb #5b11784c
-async def _scored_safely(
-    source: ModelSource,  # gives the models
+# %% ../../notebooks/60_serving/11_scoring.ipynb #90aa1deb
+def _refuse_overload(
+    service: ScoringService,  # at work
+    more: int,  # texts that came
+) -> None:
+    if service.in_work + more > service.queue_limit:
+        found = f"{service.in_work} texts in work, {more} more came"
+        raise Overloaded(found, expected=f"at most {service.queue_limit} at once")
+    delay_s = service.together.delay_s()
+    if delay_s > service.latency_s / 2:
+        found = f"texts are waiting for {delay_s * 1000:.0f} ms"
+        raise Overloaded(found, expected=f"an answer within {service.latency_s * 1000:g} ms")
+
+# %% ../../notebooks/60_serving/11_scoring.ipynb #d09627d8
+async def _answer_by(
+    service: ScoringService,  # at work
+    model: LoadedModel,  # that answers
+    texts: list[str],  # to be scored
+    caller: str,  # who asks
+) -> list[ScoreRecord]:  # committed, same order
+    if sum(map(len, texts)) <= _INLINE_CHARS:
+        return await service.together.add([(model, caller, text) for text in texts])
+    records = await asyncio.to_thread(score_texts, model, texts, caller=caller)
+    return await _stored(service.store, records)
+
+
+async def _answer_safely(
+    service: ScoringService,  # at work
     model: LoadedModel,  # that answers
     texts: list[str],  # to be scored
     caller: str,  # who asks
 ) -> list[ScoreRecord]:  # of this model, or all of the one before
     try:
-        return await _scored(model, texts, caller)
+        return await _answer_by(service, model, texts, caller)
+    except ServiceProblem:  # of the store
+        raise
     except Exception as error:
-        before = source.before(model)
+        before = service.source.before(model)
         if before is None:
             raise
-        records = await _scored(before, texts, caller)  # the texts' own fault is raised here
+        records = await _answer_by(service, before, texts, caller)  # the texts' own fault: here
         reason = f"{type(error).__name__}: {error}"
-        await asyncio.to_thread(source.give_up, model, reason)
+        await asyncio.to_thread(service.source.give_up, model, reason)
         return records
 
-# %% ../../notebooks/60_serving/11_scoring.ipynb #97a27640
-async def _scored(
-    model: LoadedModel,  # that answers
-    texts: list[str],  # to be scored
-    caller: str,  # who asks
-) -> list[ScoreRecord]:  # same order
-    if sum(map(len, texts)) <= _INLINE_CHARS:
-        return score_texts(model, texts, caller=caller)
-    return await asyncio.to_thread(score_texts, model, texts, caller=caller)
+# %% ../../notebooks/60_serving/11_scoring.ipynb #2d2c3a2a
+async def _answer_together(
+    store: ScoreStore,  # keeps the answers
+    asked: list[tuple[LoadedModel, str, str]],  # model, caller and text, of several requests
+) -> list[ScoreRecord]:  # committed, same order
+    records = dict.fromkeys(range(len(asked)))
+    for model in {id(row[0]): row[0] for row in asked}.values():
+        chosen = [i for i, row in enumerate(asked) if row[0] is model]
+        texts, callers = [asked[i][2] for i in chosen], [asked[i][1] for i in chosen]
+        records.update(zip(chosen, _written(model, texts, callers), strict=True))
+    return await _stored(store, list(records.values()))
 
 
 async def _stored(
     store: ScoreStore,  # keeps the answers
-    records: list[ScoreRecord],  # to be kept
-) -> None:
+    records: list[ScoreRecord],  # of one caller or more
+) -> list[ScoreRecord]:  # the same, committed
     done = asyncio.wrap_future(store.submit(records))
     try:
         await asyncio.wait_for(done, _STORE_WAIT_S)
     except TimeoutError:
         raise ServiceProblem(f"not stored after {_STORE_WAIT_S:g} s") from None
+    return records
 
 # %% ../../notebooks/60_serving/11_scoring.ipynb #66ed5514
 def _told(

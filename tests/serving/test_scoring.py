@@ -80,7 +80,8 @@ def test_a_caller_that_leaves_does_not_stop_the_store(store):
 
     async def leave():
         task = asyncio.create_task(service.answer(["good"]))
-        await asyncio.sleep(0)
+        while not store.waiting and not store.count():  # until it is on its way
+            await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -88,6 +89,88 @@ def test_a_caller_that_leaves_does_not_stop_the_store(store):
 
     assert asyncio.run(leave())[0].label == "sadness"
     assert store.count() == 2
+
+
+def test_a_caller_that_leaves_before_its_turn_costs_nothing(store):
+    service = ScoringService(OneModel(), store)
+
+    async def leave():
+        tasks = [asyncio.create_task(service.answer([text])) for text in ("good", "bad", "so")]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    kept = asyncio.run(leave())
+    assert isinstance(kept[1], asyncio.CancelledError) and store.count() == 2
+    assert [kept[0][0].text, kept[2][0].text] == ["good", "so"]
+    assert service.in_work == 0
+
+
+def test_requests_of_one_moment_share_one_scoring_and_one_commit(store):
+    calls, groups = [], []
+
+    class Counting(KeywordScorer):
+        def score(self, texts):
+            calls.append(texts)
+            return super().score(texts)
+
+    source = OneModel()
+    object.__setattr__(source.model, "scorer", Counting())
+    service = ScoringService(source, store)
+    submit, store.submit = store.submit, lambda records: groups.append(records) or submit(records)
+
+    async def together():
+        asked = [["good"], ["bad", "so so"], ["bad good"]]
+        return await asyncio.gather(*(service.answer(t, caller=t[0]) for t in asked))
+
+    answers = asyncio.run(together())
+    assert calls == [["good", "bad", "so so", "bad good"]] and len(groups) == 1
+    assert [[r.text for r in a] for a in answers] == [["good"], ["bad", "so so"], ["bad good"]]
+    assert [r.caller for a in answers for r in a] == ["good", "bad", "bad", "bad good"]
+
+
+def test_one_text_that_breaks_the_scorer_harms_no_neighbour(store):
+    class Picky(KeywordScorer):
+        def score(self, texts):
+            if "poison" in texts:
+                raise ZeroDivisionError("a planted fault")
+            return super().score(texts)
+
+    source = OneModel()
+    object.__setattr__(source.model, "scorer", Picky())
+    service = ScoringService(source, store)
+
+    async def together():
+        asked = (["good"], ["poison"], ["bad"])
+        return await asyncio.gather(*map(service.answer, asked), return_exceptions=True)
+
+    good, poison, bad = asyncio.run(together())
+    assert isinstance(poison, ZeroDivisionError)
+    assert (good[0].label, bad[0].label) == ("joy", "sadness") and store.count() == 2
+
+
+def test_two_models_of_one_moment_do_not_mix(store):
+    one, two = (
+        LoadedModel("keywords", version, "champion", KeywordScorer(labels=labels))
+        for version, labels in (("1", ("joy", "neutral", "sadness")), ("2", ("a", "b", "c")))
+    )
+
+    class ByCaller(OneModel):
+        def pick(self, caller, wanted):
+            return two if caller == "second" else one
+
+    service = ScoringService(ByCaller(), store)
+
+    async def together():
+        callers = ["first", "second"] * 10
+        asked = (service.answer(["good", "bad"], key=caller) for caller in callers)
+        return callers, await asyncio.gather(*asked)
+
+    for caller, records in zip(*asyncio.run(together()), strict=True):
+        wanted = (
+            [("2", "a"), ("2", "c")] if caller == "second" else [("1", "joy"), ("1", "sadness")]
+        )
+        assert [(record.version, record.label) for record in records] == wanted
 
 
 def test_feedback_and_look_up_know_their_ids(store):

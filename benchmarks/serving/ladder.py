@@ -1,0 +1,68 @@
+"""Our service with parts of it left out, to tell what each costs: ladder.py PORT BUNDLE PART...
+
+Parts that may stay away: validation (the body is plain JSON and believed), router (the model is
+picked once), store (nothing is kept), metrics (nothing is counted). `power` asks for a flush of
+the disk at each commit.
+"""
+
+import sys
+import tempfile
+from concurrent.futures import Future
+from pathlib import Path
+
+import orjson
+import uvicorn
+
+from mlops_lab.foundation.settings import Settings
+from mlops_lab.models.scorer import load_scorer
+from mlops_lab.serving import messages, scoring, service
+from mlops_lab.serving.model_source import folder_source
+from mlops_lab.serving.score_store import ScoreStore
+
+
+class NoStore:
+    """Takes records and forgets them."""
+
+    waiting = 0
+
+    def submit(self, records):
+        done = Future()
+        done.set_result(len(records))
+        return done
+
+
+def believe(body, limits):
+    fields = orjson.loads(body)
+    text = fields["text"]
+    is_single = isinstance(text, str)
+    return messages.Asked([text] if is_single else text, is_single=is_single)
+
+
+def leave_out(parts, app):
+    if "validation" in parts:
+        service.read_score_request = believe
+    if "metrics" in parts:
+        quiet = app.state.service.metrics
+        quiet.saw_request = quiet.saw_text = lambda *told, **more: None
+    if "router" in parts:
+        model = app.state.service.source.current()
+        scoring._picked = lambda *asked: model
+        service._routing = lambda *asked: {}
+
+
+def main():
+    port, bundle, parts = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scores.db"
+        store = NoStore() if "store" in parts else ScoreStore(path, power_safe="power" in parts)
+        app = service.create_app(Settings(), folder_source(bundle, load_scorer), store)
+        leave_out(parts, app)
+        config = uvicorn.Config(
+            app, port=port, log_level="warning", access_log=False, proxy_headers=False
+        )
+        config.server_header = False
+        uvicorn.Server(config).run()
+
+
+if __name__ == "__main__":
+    main()
