@@ -19,7 +19,7 @@ import numpy as np
 from .bag_model import answer_probabilities
 from .convolution import ConvolutionModel, padded_words
 from .features import Bags, FeatureSettings, NgramFeatures, fit_features
-from .layers import label_loss, label_truth, thinned
+from .layers import label_loss, label_truth, prior_logits, thinned
 from .lazy_adam import LazyAdam
 from .learning import Examples, Recipe, progress
 from .passes import Checkpoint, learn_in_passes, training_key
@@ -216,6 +216,7 @@ class TextCnn:
         self.network = ConvolutionNetwork(
             self.recipe, self.features.size, width=width, several=several
         )
+        self.network.dense.bias.assign(prior_logits(train))
         lessons = WordLessons(self.network, self.features, train=train, dev=dev)
         key = training_key(self.describe(), train=train, dev=dev)
         return learn_in_passes(lessons, len(train), key=key, checkpoint=self.checkpoint)
