@@ -60,6 +60,7 @@ Modules:
 - `mlops_lab.foundation.sameness`: Tell where two values differ, down to types, order, layout of names, and shared parts.
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
+- `mlops_lab.foundation.whole_files`: Let a file or a folder appear at once, or not at all.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
 - `mlops_lab.maturity.answers`: Hold what one person claims about a project, and carry it through JSON unchanged.
 - `mlops_lab.maturity.assessment`: Weigh each claim against its evidence, and tell what every model makes of the rest.
@@ -145,6 +146,7 @@ Modules:
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
 - `mlops_lab.pipeline.file_names`: Name a file of a stage so that the name means the same on every machine.
+- `mlops_lab.pipeline.forecast`: Tell how long a run still takes, by how long its stages took before.
 - `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
 - `mlops_lab.pipeline.fork_danger`: Tell whether a process may be forked.
 - `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
@@ -183,6 +185,7 @@ Modules:
 - `mlops_lab.pipeline.undeclared`: Compare the files a stage really used with those it declares.
 - `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
 - `mlops_lab.pipeline.warm_keeper`: Keep warm processes from run to run, for as long as they are what a fresh one would be.
+- `mlops_lab.pipeline.whereabouts`: Let other processes see where the running stages of a run are.
 - `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.

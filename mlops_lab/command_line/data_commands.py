@@ -237,7 +237,7 @@ def _export(source: str, version: str, out: str, as_json: bool, **options: Any) 
     "Write rows of SOURCE as CSV, TSV, JSON lines or Parquet."
     from mlops_lab.data.raw_store import find_version, read_version
     from mlops_lab.foundation.errors import DataProblem, close_matches
-    from mlops_lab.foundation.records import written_whole
+    from mlops_lab.foundation.whole_files import written_whole
 
     path, store = Path(out), _store()
     if path.suffix not in _WRITERS:

@@ -20,7 +20,7 @@ import yaml
 from .nearness import mark_near
 from .personal import find_personal
 from ..foundation.errors import DataProblem, close_matches
-from ..foundation.records import write_bytes
+from ..foundation.whole_files import write_bytes
 
 # %% ../../notebooks/20_data/21_terms.ipynb #0481c1c2
 @dataclass(frozen=True)

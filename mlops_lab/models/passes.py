@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ..foundation.records import digest_json, write_bytes
+from ..foundation.records import digest_json
+from ..foundation.whole_files import write_bytes
 from .learning import Examples, Recipe
 
 if TYPE_CHECKING:

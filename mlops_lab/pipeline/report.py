@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ..foundation.errors import LabError
-from ..foundation.records import read_json, write_bytes
+from ..foundation.records import read_json
+from ..foundation.whole_files import write_bytes
 from ..foundation.workspace import Workspace
 from .history import RunSummary
 from .record import StageRecord, read_record

@@ -31,6 +31,7 @@ from .run_lock import hold_lock
 from .source import SourceWatch, read_commit
 from .stage_run import StageRun, finish_stage, make_stage, restore_stage
 from .warm_forks import WarmForks, forget_bytecode
+from .whereabouts import forget_whereabouts
 from .workers import Workers, end_of
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def _start_run(
     facts = {"run": run, "pipeline": pipeline.name, "section": settings.section}
     facts |= {"commit": read_commit(settings.project), "process": os.getpid()}
     given = {"settings": dump_settings(settings), "parameters": options.parameters}
+    given |= {"jobs": options.jobs, "chosen": sorted(options.stages or ())}
     write_json(lab.run(run) / "run.json", facts | given | describe_plan(pipeline, settings.project))
     ChainLog(lab.ledger).append("run-started", facts)
     return run
@@ -131,7 +133,7 @@ class _Run:
             self.ledger.extend(self.unwritten)
             self.unwritten.clear()
             write_json(self.folder / "ends" / f"{end.stage}.json", vars(end))
-            (self.folder / "now" / f"{end.stage}.json").unlink(missing_ok=True)
+            forget_whereabouts(self.folder, end.stage)
         self.ends[end.stage] = end
         if self.options.observer:
             self.options.observer(Progress(end.stage, end.state, 0, 0, end.seconds, end.reason))
@@ -212,6 +214,8 @@ def run_pipeline(
             run = _Run(pipeline, settings, replace(options, memory=None))
         run.start()
         lock.note(run.name)
+        if options.on_start:
+            options.on_start(run.folder)
         try:
             run.execute()
         finally:

@@ -19,7 +19,8 @@ from uuid import uuid4
 
 from ..foundation.chain import ChainLog, Entry
 from ..foundation.errors import ModelProblem
-from ..foundation.records import digest_folder, written_whole
+from ..foundation.records import digest_folder
+from ..foundation.whole_files import written_whole
 from ..foundation.workspace import Workspace
 from mlops_lab.tracking.decisions import (
     Decisions,
