@@ -54,7 +54,7 @@ def label_truth(
 def prior_logits(
     train: Examples,  # rows to learn from
 ) -> np.ndarray:  # one number per label, float32
-    "Give the bias to begin with: how rare each label is, where there are several."
+    "Give the bias to begin with, by how rare each label is."
     if not train.several:
         return np.zeros(len(train.labels), np.float32)
     share = train.targets.mean(axis=0)

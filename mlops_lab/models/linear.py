@@ -126,9 +126,9 @@ class TfidfLogistic:
         return csr_matrix((weights, bags.ids, bags.starts), (len(bags), self.features.size))
 
     def _answer(self, matrix: "csr_matrix") -> np.ndarray:
-        if self.several:
-            pairs = zip(self.models, self.ratios, strict=True)
-            return np.stack([m.decision_function(matrix.multiply(r).tocsr()) for m, r in pairs], 1)
+        if self.several:  # at once, not a copy of the matrix for each label
+            coefficients = np.concatenate([model.coef_ for model in self.models]) * self.ratios
+            return matrix @ coefficients.T + [model.intercept_[0] for model in self.models]
         logits = self.models[0].decision_function(matrix)
         return logits if logits.ndim == 2 else np.stack([np.zeros_like(logits), logits], axis=1)
 
