@@ -118,20 +118,31 @@ Modules:
 - `mlops_lab.models.bag_model`: Compute probabilities from a bag of features with one table and NumPy.
 - `mlops_lab.models.behaviour`: Ask a model all behaviour cases and tell, by capability, how many it passes and which it fails.
 - `mlops_lab.models.behaviour_cases`: Expand hand-written templates into cases that say what any model of feelings should do.
+- `mlops_lab.models.blend`: Let several candidates answer together.
 - `mlops_lab.models.bundle`: Keep a whole model in one folder that can be checked and read without running any of its content.
+- `mlops_lab.models.calibration`: Make a model as sure as it is right, by what the dev rows say.
 - `mlops_lab.models.candidates`: Offer the candidates by name.
+- `mlops_lab.models.convolution`: Compute probabilities from words in their order, with patterns of neighbouring words and NumPy.
 - `mlops_lab.models.embedding`: Learn a vector for every feature with TensorFlow, and decide on their weighted sum.
 - `mlops_lab.models.error_analysis`: Find the mistakes of a model, the training texts nearest to them, and the words that led there.
 - `mlops_lab.models.evaluation`: Judge answers against the truth: overall, per class, per slice, with intervals.
 - `mlops_lab.models.evaluation_report`: Caption the figures and gather the tables with which an evaluation is told.
 - `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
+- `mlops_lab.models.forms`: Restore any compiled model and its features from what a bundle stores.
+- `mlops_lab.models.layers`: Share what all networks of the lab do to their rows: drop at random, and lose.
+- `mlops_lab.models.lazy_adam`: Move only those rows of a table that a batch has touched.
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.
+- `mlops_lab.models.lexicon`: Answer by a list of telling words, as one would without any model.
 - `mlops_lab.models.linear`: Learn a task by TF-IDF and logistic regression.
 - `mlops_lab.models.model_card`: Write down what a model is for, what it learned from, how good it is and where it fails.
+- `mlops_lab.models.passes`: Pass over the training rows until dev stops gaining, and survive being killed on the way.
 - `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
+- `mlops_lab.models.several_evaluation`: Judge answers where a text may have several labels: per label, overall, with intervals.
 - `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
+- `mlops_lab.models.text_cnn`: Learn patterns of neighbouring words with Keras.
+- `mlops_lab.models.thresholds`: Decide from how probable a label has to be before a text gets it.
 - `mlops_lab.models.training`: Train a candidate on labelled rows and keep it as a bundle.
 - `mlops_lab.models.views`: Draw what training and evaluation found.
 - `mlops_lab.monitoring.drift`: Say which differences between two profiles are more than chance.

@@ -1,7 +1,7 @@
 """Keep a whole model in one folder that can be checked and read without running any of its content.
 
     card.json       name, task, labels, candidate, recipe, data digests, metrics
-    weights.npz     the arrays of the bag model
+    weights.npz     the arrays of the model
     features.json   kinds of features, known words, vocabulary
     profile.json    what texts and answers looked like
     golden.json     20 texts with the answers they must get
@@ -29,8 +29,8 @@ import numpy as np
 from ..foundation.errors import ModelProblem, RecordProblem
 from ..foundation.records import canonical_json, digest_file, read_json
 from ..foundation.whole_files import written_whole
-from .bag_model import BagModel, bag_model_from_arrays
-from .features import NgramFeatures, features_from_record, features_record
+from .forms import Features, describe_features, restore_features, restore_model
+from .learning import CompiledModel
 
 # %% ../../notebooks/30_models/09_bundle.ipynb #478afc71
 _FORMAT = 1
@@ -42,8 +42,8 @@ class Bundle:
     "A model with everything it needs."
 
     card: dict  # name, task, labels, candidate, recipe, created_from, metrics
-    features: NgramFeatures  # turns texts into bags
-    model: BagModel  # turns bags into probabilities
+    features: Features  # turns texts into bags
+    model: CompiledModel  # turns bags into probabilities
     profile: dict  # reference for the monitors
     golden: dict  # texts, and the probabilities they must get
 
@@ -65,7 +65,7 @@ def save_bundle(
     folder = Path(folder)
     contents = {
         "card.json": canonical_json({**bundle.card, "format": _FORMAT}),
-        "features.json": canonical_json(features_record(bundle.features)),
+        "features.json": canonical_json(describe_features(bundle.features)),
         "golden.json": canonical_json(bundle.golden),
         "profile.json": canonical_json(bundle.profile),
         "weights.npz": _npz(bundle.model.arrays()),
@@ -117,13 +117,13 @@ def load_bundle(
             for name in ("card", "golden", "profile", "features")
         )
         with np.load(io.BytesIO((folder / "weights.npz").read_bytes())) as stored:
-            model = bag_model_from_arrays(dict(stored))
-        features = features_from_record(record)
+            model = restore_model(dict(stored), card.get("several", False))
+        features = restore_features(record)
         labels, version = list(card["labels"]), card["format"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ModelProblem(f"{folder.name} cannot be read: {error}", "a bundle folder") from error
-    sizes = (len(labels), features.size)
-    if version != _FORMAT or sizes != (len(model.bias), len(model.table)):
-        found = f"{folder.name}: format {version}, labels and features {sizes} do not fit"
-        raise ModelProblem(found, f"format {_FORMAT}, {len(model.bias)}, {len(model.table)}")
+    sizes = (features.size, len(labels))
+    if version != _FORMAT or sizes != model.shape:
+        found = f"{folder.name}: format {version}, features and labels {sizes} do not fit"
+        raise ModelProblem(found, f"format {_FORMAT}, {model.shape[0]}, {model.shape[1]}")
     return Bundle(card, features, model, profile, golden)

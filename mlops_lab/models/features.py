@@ -55,6 +55,7 @@ class FeatureSettings:
     minimum_texts: int = 2  # a feature of a vocabulary is in this many texts or more
     most: int = 80_000  # features in a vocabulary, at most
     buckets: int = 0  # numbers to hash features to; 0: fit a vocabulary
+    ordered: bool = False  # the words in their order and nothing else; an unknown one comes last
 
 
 def _word_keys(
@@ -96,8 +97,17 @@ class Bags:
         "To which text each feature belongs."
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.starts))
 
-# %% ../../notebooks/30_models/02_features.ipynb #ee8e0390
+# %% ../../notebooks/30_models/02_features.ipynb #62525542
+def _ordered_bags(
+    lists: list[list[int]],  # numbers of the words of each text
+) -> Bags:  # the same end to end, each counted once
+    "Keep words in their order."
+    ids = np.array([number for row in lists for number in row], np.int32)
+    return Bags(ids, np.ones(len(ids), np.float32), np.cumsum([0, *map(len, lists)]))
+
+# %% ../../notebooks/30_models/02_features.ipynb #92d54fcb
 _CACHE_LIMIT = 50_000
+_ORDER_LIMIT = 256  # words of a text that are kept in order
 
 
 class NgramFeatures:
@@ -111,7 +121,7 @@ class NgramFeatures:
         vocabulary: list[str],  # features by number; empty when hashed
     ) -> None:
         self.settings, self.words, self.vocabulary = settings, words, vocabulary
-        self.size = settings.buckets or len(vocabulary)
+        self.size = settings.buckets or len(vocabulary) + settings.ordered
         self._known = frozenset(words)
         self._numbers = {key: i for i, key in enumerate(vocabulary)}
         self._of_word: dict[str, list[int]] = {}
@@ -148,11 +158,17 @@ class NgramFeatures:
         words = tokens(text)
         return Counter(chain(self.pair_ids(words), *map(self.word_ids, words)))
 
+    def _in_order(self, text: str) -> list[int]:
+        words = tokens(text)[:_ORDER_LIMIT]
+        return [self._numbers.get("w|" + word, self.size - 1) for word in words]
+
     def bags(
         self,
         texts: Iterable[str],  # any texts
     ) -> Bags:  # their features
         "Count the features of many texts."
+        if self.settings.ordered:
+            return _ordered_bags([self._in_order(text) for text in texts])
         counters = [self.bag(text) for text in texts]
         starts = np.cumsum([0, *map(len, counters)])
         ids = np.fromiter((i for bag in counters for i in bag), np.int32, starts[-1])
@@ -189,7 +205,9 @@ def fit_features(
         words = tokens(text)
         distinct = set(words)
         word_texts.update(word for word in distinct if word[0].isalpha())
-        if not settings.buckets:
+        if settings.ordered:
+            key_texts.update("w|" + word for word in distinct)
+        elif not settings.buckets:
             keys = set(_pair_keys(words, settings))
             keys.update(key for word in distinct for key in _word_keys(word, settings))
             key_texts.update(keys)

@@ -64,9 +64,11 @@ def reference_profile(
     total = max(sum(counted.values()), 1)
     ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:_TOP_TOKENS]
     means = probabilities.mean(axis=0, dtype=np.float64).round(6).tolist()
+    several = examples.targets.ndim == 2
+    numbers = np.nonzero(examples.targets)[1] if several else examples.targets
     return {
         "texts": len(examples),
-        "label_shares": _shares(examples.targets, examples.labels),
+        "label_shares": _shares(numbers, examples.labels),
         "predicted_shares": _shares(probabilities.argmax(axis=1), examples.labels),
         "mean_probability": dict(zip(examples.labels, means, strict=True)),
         "confidence": _histogram(probabilities.max(axis=1).round(6)),

@@ -24,7 +24,7 @@ import mlops_lab
 from ..foundation.errors import DataProblem, ModelProblem, close_matches
 from ..foundation.text_rules import make_cleaner
 from .bundle import Bundle, load_bundle, save_bundle
-from .piece_reader import PieceReader
+from .piece_reader import make_reader
 
 # %% ../../notebooks/30_models/10_scorer.ipynb #362aa8b9
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Scores:
 
     labels: tuple[str, ...]  # in the order of the columns
     probabilities: np.ndarray  # one row per text, float32
+    thresholds: tuple[float, ...] = ()  # per label, where a text may have several; else empty
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -41,6 +42,14 @@ class Scores:
     def top(self) -> list[str]:
         "The most probable label of each text."
         return [self.labels[i] for i in self.probabilities.argmax(axis=1)]
+
+    @property
+    def chosen(self) -> list[list[str]]:
+        "The labels that each text is given."
+        if not self.thresholds:
+            return [[label] for label in self.top]
+        given = self.probabilities >= np.array(self.thresholds)
+        return [[self.labels[i] for i in np.flatnonzero(row)] for row in given]
 
     def as_dicts(self) -> list[dict[str, float]]:
         "One dictionary from label to probability per text."
@@ -57,8 +66,9 @@ class Scorer:
     ) -> None:
         self.card, self.profile, self._bundle = bundle.card, bundle.profile, bundle
         self.name, self.labels = bundle.card["name"], tuple(bundle.card["labels"])
+        self.thresholds = tuple(bundle.card.get("thresholds", ()))
         self._clean = make_cleaner(bundle.card.get("cleaning", ()))
-        self._reader = PieceReader(bundle.features)
+        self._reader = make_reader(bundle.features)
 
     def score(
         self,
@@ -71,7 +81,7 @@ class Scorer:
         if odd is not None or any(text is None for text in texts):
             raise TypeError(f"a text is {odd!r}; give words")
         bags = self._reader.bags([self._clean(text) for text in texts])
-        return Scores(self.labels, self._bundle.model.probabilities(bags))
+        return Scores(self.labels, self._bundle.model.probabilities(bags), self.thresholds)
 
     def profile_text(
         self,

@@ -11,7 +11,7 @@ __all__ = ['TrainedModel', 'train_candidate', 'write_bundle']
 
 # %% ../../notebooks/30_models/11_training.ipynb #23a39934
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -20,18 +20,19 @@ import numpy as np
 
 from ..foundation.errors import DataProblem, ModelProblem
 from .bundle import Bundle, save_bundle
+from .calibration import calibrate
 from .candidates import make_candidate
 from mlops_lab.models.learning import (
     Candidate,
     Examples,
     Recipe,
-    certainty,
     progress,
     read_examples,
 )
 from .profile import reference_profile
 from .scorer import Scorer
 from .tasks import Task
+from .thresholds import best_thresholds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,46 +95,67 @@ def _make_bundle(
     _check_parity(learner, dev.texts[:500])
     features, raw = learner.features, learner.compiled()
     bags = features.bags(dev.texts)
-    factor = certainty(raw.logits(bags), dev.targets)
-    model = raw.scaled(factor)
+    honest = calibrate(raw.logits(bags), dev.targets)
+    model = raw.scaled(honest.factor, honest.shift)
     probabilities = model.probabilities(bags)
     judged = {f"dev_{key}": value for key, value in progress(probabilities, dev.targets).items()}
+    judged |= {"dev_calibration_error": honest.error_after}
+    judged |= {"certainty": float(np.mean(honest.factor))}
+    if dev.several:
+        card = {**card, "thresholds": best_thresholds(probabilities, dev.targets).tolist()}
     texts = _golden_texts(dev)
     answers = model.probabilities(features.bags(texts)).astype(float).round(7).tolist()
     return Bundle(
-        card={**card, "metrics": {**judged, "certainty": factor}},
+        card={**card, "metrics": judged},
         features=features,
         model=model,
         profile=reference_profile(dev, probabilities, features=features),
         golden={"texts": texts, "probabilities": answers},
     )
 
-# %% ../../notebooks/30_models/11_training.ipynb #e2053e2b
-def train_candidate(
-    name: str,  # a key of `candidates.CANDIDATES`
-    train: "pd.DataFrame",  # rows to learn from: text and label
-    *,
-    dev: "pd.DataFrame",  # rows to watch: text and label
+# %% ../../notebooks/30_models/11_training.ipynb #2922bf4c
+def _known_rows(
+    dev: "pd.DataFrame",  # rows to watch
     task: Task,  # labels of the training rows
-    recipe: Recipe | None = None,  # how to learn
-) -> TrainedModel:  # fitted, checked and profiled
-    "Train a candidate and compile it."
-    recipe = recipe or Recipe()
-    learner = make_candidate(name, recipe)
-    known = dev[dev["label"].isin(task.labels)]
+) -> "pd.DataFrame":  # those whose labels can be learned
+    "Leave aside the dev rows that nobody could get right."
+    if task.several:
+        parts = [set(labels.split("|")) <= set(task.labels) for labels in dev["labels"]]
+        known = dev[np.array(parts, dtype=bool)]
+    else:
+        known = dev[dev["label"].isin(task.labels)]
     if not len(known):
         found = f"none of the {len(dev)} dev rows has a label of the training rows"
         raise DataProblem(found, f"one of: {', '.join(task.labels)}", "use more rows")
-    learn_from, watch = read_examples(train, task.labels), read_examples(known, task.labels)
+    return known
+
+# %% ../../notebooks/30_models/11_training.ipynb #6af63597
+def train_candidate(
+    candidate: str | Candidate,  # a key of `candidates.CANDIDATES`, or one that is ready to fit
+    train: "pd.DataFrame",  # rows to learn from: text and label, or labels
+    *,
+    dev: "pd.DataFrame",  # rows to watch: text and label, or labels
+    task: Task,  # labels of the training rows
+    recipe: Recipe | None = None,  # how one that is named shall learn
+) -> TrainedModel:  # fitted, checked and profiled
+    "Train a candidate and compile it."
+    learner = candidate
+    if isinstance(candidate, str):
+        learner = make_candidate(candidate, recipe or Recipe())
+    learn_from, watch = (
+        read_examples(frame, task.labels, several=task.several)
+        for frame in (train, _known_rows(dev, task))
+    )
     began = perf_counter()
     history = learner.fit(learn_from, watch)
     fit_s = perf_counter() - began
+    described = learner.describe()
     card = {
-        "name": f"{task.name}-{name}",
+        "name": f"{task.name}-{described['candidate']}",
         "task": task.name,
         "labels": list(task.labels),
-        "candidate": name,
-        "recipe": asdict(recipe),
+        "several": task.several,
+        **described,
         "rows": {"train": len(learn_from), "dev": len(watch)},
     }
     return TrainedModel(_make_bundle(learner, watch, card), history, fit_s, learner)

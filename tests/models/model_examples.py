@@ -14,6 +14,8 @@ FILLERS = "the lecture exam la clase el examen was today room very un poco it an
 QUICK = {
     "tfidf_logistic": Recipe(),
     "embedding_bag": Recipe(epochs=4, buckets=2_048, dimension=8, learning_rate=0.02, dropout=0.2),
+    "text_cnn": Recipe(epochs=4, dimension=16, filters=16, learning_rate=0.02, dropout=0.2),
+    "lexicon_rule": Recipe(),
 }
 
 
@@ -32,4 +34,21 @@ def make_frame(rows: int, seed: int) -> pd.DataFrame:
 
 def train(name, frames):
     task = label_space("emotion", frames[0]["label"])
+    return train_candidate(name, frames[0], dev=frames[1], task=task, recipe=QUICK[name])
+
+
+def make_several(rows, seed):
+    """Rows that may have two labels: two texts of one label each, put together."""
+    frame, other = make_frame(rows, seed), make_frame(rows, seed + 100)
+    twice = np.arange(rows) % 3 == 0
+    joined = frame["text"] + " " + other["text"]
+    labels = [
+        "|".join(sorted({a, b} if two else {a}))
+        for a, b, two in zip(frame["label"], other["label"], twice, strict=True)
+    ]
+    return frame.assign(text=frame["text"].where(~twice, joined), labels=labels)
+
+
+def train_several(name, frames):
+    task = label_space("emotion", frames[0]["labels"], several=True)
     return train_candidate(name, frames[0], dev=frames[1], task=task, recipe=QUICK[name])

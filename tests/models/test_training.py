@@ -12,8 +12,9 @@ from model_examples import QUICK, make_frame
 import mlops_lab
 from mlops_lab.foundation.errors import DataProblem, ModelProblem
 from mlops_lab.foundation.records import digest_folder
+from mlops_lab.models.calibration import certainty
 from mlops_lab.models.candidates import make_candidate
-from mlops_lab.models.learning import Recipe, certainty, class_weights, progress, read_examples
+from mlops_lab.models.learning import Recipe, class_weights, progress, read_examples
 from mlops_lab.models.scorer import load_scorer
 from mlops_lab.models.tasks import Task, label_space
 from mlops_lab.models.training import train_candidate, write_bundle
@@ -28,7 +29,8 @@ write_bundle(train("embedding_bag", (make_frame(600, 1), make_frame(200, 2))), s
 
 
 def test_a_candidate_learns_and_tells_how(trained):
-    assert trained.metrics["dev_macro_f1"] > 0.8
+    floor = 0.6 if trained.bundle.card["candidate"] == "lexicon_rule" else 0.8
+    assert trained.metrics["dev_macro_f1"] > floor
     assert trained.history[0]["epoch"] == 1 and trained.fit_s > 0
     assert all(row["dev_loss"] > 0 and row["train_loss"] > 0 for row in trained.history)
 
