@@ -49,8 +49,8 @@ BAG = Recipe(
     dimension=32,
     learning_rate=0.008,
     batch_size=256,
-    epochs=5,
-    patience=1,
+    epochs=3,
+    patience=3,
 )
 CNN = Recipe(dimension=100, filters=100, learning_rate=0.002, batch_size=64, epochs=4)
 
