@@ -49,8 +49,8 @@ BAG = Recipe(
     dimension=32,
     learning_rate=0.008,
     batch_size=256,
-    epochs=5,
-    patience=1,
+    epochs=3,
+    patience=3,
 )
 CNN = Recipe(dimension=100, filters=100, learning_rate=0.002, batch_size=64, epochs=4)
 
@@ -151,9 +151,13 @@ def summary(runs: list[dict]) -> list[dict]:
     table = []
     for task in TASKS:
         of_task = [run for run in runs if run["task"] == task]
-        reference = [run for run in of_task if run["name"] == "reference"]
         for name in dict.fromkeys(run["name"] for run in of_task):
             own = [run for run in of_task if run["name"] == name]
+            reference = [
+                run
+                for run in of_task
+                if (run["name"], run["begun"]) == ("reference", own[0]["begun"])
+            ]
             scores = [run["macro_f1"] for run in own]
             row = {"task": task, "name": name, "seeds": len(own)}
             row |= {"macro_f1": statistics.mean(scores), "spread": float(np.std(scores))}
@@ -176,9 +180,10 @@ def main() -> None:
     if unknown := set(asked.candidates) - set(names):
         parser.error(f"no candidate {min(unknown)!r}; known: {', '.join(names)}")
     old = json.loads(RESULTS.read_text())["runs"] if RESULTS.is_file() else []
-    runs = []
+    runs, begun = [], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     for task in asked.tasks:
         for run in measure_task(task, asked.candidates, asked.seeds):
+            run["begun"] = begun
             runs.append(run)
             shown = {k: run[k] for k in ("task", "name", "seed", "macro_f1", "micro_f1", "fit_s")}
             print(shown, flush=True)

@@ -96,7 +96,7 @@ class BagNetwork:
         vectors, parts = tf.gather(self.lazily.table, ids), self.dense.trainable_variables
         with tf.GradientTape() as tape:
             tape.watch(vectors)
-            entries = vectors * thinned(weights, self, salt=0)[:, None] / self.kept**0.5
+            entries = vectors * weights[:, None] / self.kept**0.5
             sums = tf.math.unsorted_segment_sum(entries, rows, tf.shape(truth)[0])
             logits = self.dense(thinned(sums, self, salt=1) / self.kept)
             loss = label_loss(logits, truth, row_weights=row_weights, several=self.several)
@@ -148,8 +148,10 @@ class BagLessons:
         rows: np.ndarray,  # numbers of training rows
     ) -> float:  # their mean loss
         "Take one step."
-        batch = take_rows(self.bags, rows)
-        parts = (batch.ids, batch.counts, batch.rows)
+        batch, recipe = take_rows(self.bags, rows), self.recipe
+        rng = np.random.default_rng([recipe.seed, int(self.network.count)])
+        kept = np.flatnonzero(rng.random(batch.ids.size) >= recipe.dropout)
+        parts = (batch.ids[kept], batch.counts[kept], batch.rows[kept])
         return float(self.network.step(*parts, self.truth[rows], self.row_weights[rows]))
 
     def judge(self) -> dict[str, float]:  # dev_loss, dev_accuracy, dev_macro_f1
