@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from math import exp
 
 from ..foundation.chain import Entry
-from ..foundation.errors import ServiceProblem
+from ..foundation.errors import ModelProblem, ServiceProblem
 from ..foundation.settings import Settings
 from ..foundation.workspace import open_workspace
 from ..tracking.registry import Registry
@@ -39,11 +39,14 @@ class CanaryWish:
         "Fill in what was not said."
         share = settings.canary_share if self.share is None else self.share
         copies = settings.canary_copies_per_s if self.copies_per_s is None else self.copies_per_s
+        automatic = settings.canary_automatic
+        if automatic == "all" and settings.approval_roles:
+            automatic = "rollback"  # promotions wait for people here
         terms = Terms(
             share=share,
             key=self.key,
             copies_per_s=copies,
-            automatic=settings.canary_automatic,
+            automatic=automatic,
             alpha=settings.canary_alpha,
             margin=settings.canary_margin,
             labels=settings.canary_labels,
@@ -214,6 +217,10 @@ def end_canary(
     signed: tuple[str, str, str],  # who ends it, in which role, and why
 ) -> dict:  # what there is to tell, as JSON can hold it
     "End the trial that runs, with what it has seen as evidence."
+    if decision == "promote" and settings.approval_roles:
+        found = f"promotions wait for the approval of {settings.approval_roles} here"
+        wanted = "an approval, carried out by the next run; it ends the trial as well"
+        raise ModelProblem(found, wanted, "mlops-lab approve, then mlops-lab run")
     trials = open_trials(settings)
     running, state = trials.running(), _read_state(settings)
     is_known = running is not None and state is not None and state["line"] == running.line

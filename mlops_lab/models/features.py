@@ -105,6 +105,16 @@ def _ordered_bags(
     ids = np.array([number for row in lists for number in row], np.int32)
     return Bags(ids, np.ones(len(ids), np.float32), np.cumsum([0, *map(len, lists)]))
 
+# %% ../../notebooks/30_models/02_features.ipynb #00bd57b9
+def _counted_bags(
+    counters: list[Counter],  # how often each feature number occurs in a text
+) -> Bags:  # the same end to end
+    "Put the counted features of many texts together."
+    starts = np.cumsum([0, *map(len, counters)])
+    ids = np.fromiter((i for bag in counters for i in bag), np.int32, starts[-1])
+    counts = (count for bag in counters for count in bag.values())
+    return Bags(ids, np.fromiter(counts, np.float32, starts[-1]), starts)
+
 # %% ../../notebooks/30_models/02_features.ipynb #92d54fcb
 _CACHE_LIMIT = 50_000
 _ORDER_LIMIT = 256  # words of a text that are kept in order
@@ -158,22 +168,16 @@ class NgramFeatures:
         words = tokens(text)
         return Counter(chain(self.pair_ids(words), *map(self.word_ids, words)))
 
-    def _in_order(self, text: str) -> list[int]:
-        words = tokens(text)[:_ORDER_LIMIT]
-        return [self._numbers.get("w|" + word, self.size - 1) for word in words]
-
     def bags(
         self,
         texts: Iterable[str],  # any texts
     ) -> Bags:  # their features
         "Count the features of many texts."
         if self.settings.ordered:
-            return _ordered_bags([self._in_order(text) for text in texts])
-        counters = [self.bag(text) for text in texts]
-        starts = np.cumsum([0, *map(len, counters)])
-        ids = np.fromiter((i for bag in counters for i in bag), np.int32, starts[-1])
-        counts = (count for bag in counters for count in bag.values())
-        return Bags(ids, np.fromiter(counts, np.float32, starts[-1]), starts)
+            known, last = self._numbers.get, self.size - 1
+            firsts = (tokens(text)[:_ORDER_LIMIT] for text in texts)
+            return _ordered_bags([[known("w|" + word, last) for word in words] for words in firsts])
+        return _counted_bags([self.bag(text) for text in texts])
 
     def unknown_share(
         self,

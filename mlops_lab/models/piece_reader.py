@@ -14,14 +14,11 @@ __all__ = ['PieceReader', 'PlainReader', 'make_reader']
 from collections.abc import Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .features import Bags, NgramFeatures, tokens
-
-if TYPE_CHECKING:
-    from mlops_lab.models.forms import Features
 
 # %% ../../notebooks/30_models/03_piece_reader.ipynb #c4f0de78
 _TEXT_LIMIT = 20_000  # characters of a text that count, as in `tokens`
@@ -130,7 +127,7 @@ class PlainReader:
 
     def __init__(
         self,
-        features: "Features",  # of the model
+        features: Any,  # with `bags` and `unknown_share`, of the model
     ) -> None:
         self._features = features
         self.bags = features.bags
@@ -146,7 +143,7 @@ class PlainReader:
 
 
 def make_reader(
-    features: "Features",  # of a model
+    features: Any,  # of a model
 ) -> PieceReader | PlainReader:  # the fastest that can read for it
     "Choose how texts are read for a model."
     piecewise = isinstance(features, NgramFeatures) and not features.settings.ordered
