@@ -81,6 +81,8 @@ _CHOICES = {
     "score_durability": ("process", "power"),
     "canary_automatic": ("all", "rollback", "none"),
 }
+
+# %% ../../notebooks/10_foundation/02_settings.ipynb #5875865f
 _RANGES = {
     "rows": (100, 10**9),
     "port": (1, 65535),
