@@ -95,8 +95,7 @@ class Gathering:
     ) -> None:
         self._work, self._most, self._final, self._batches = work, most, final, batches
         self._patience_s, self._items, self._pace = patience_s, 0, _Pace()
-        self._waiting: deque[_Part] = deque()
-        self._open: deque[_Part] = deque()
+        self._waiting, self._open = deque(), deque()
         self._tasks: set[asyncio.Task] = set()
 
     def delay_s(self) -> float:
@@ -132,8 +131,7 @@ class Gathering:
     async def _run_next(self) -> None:
         most = min(self._most, self._pace.items_in(self._patience_s / 8))
         parts, began = _next_parts(self._waiting, most, self._patience_s), time.monotonic()
-        if self._waiting:
-            self._start()
+        self._start()
         await self._run(parts)
         self._pace.saw(sum(len(part.items) for part in parts), began)
 
