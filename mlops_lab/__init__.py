@@ -2,8 +2,12 @@
 
 Modules:
 
+- `mlops_lab.command_line.approval_commands`: Offer at a terminal what people say about a promotion: approve it, or decline.
 - `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
 - `mlops_lab.command_line.assessment_app`: Open the maturity assessment of this lab in a notebook, or show it as a table.
+- `mlops_lab.command_line.canary_commands`: Try a version on a share of the callers, from a terminal.
+- `mlops_lab.command_line.canary_desk`: Begin the trial of a canary, tell how it stands, and end it.
+- `mlops_lab.command_line.card_commands`: Show the model card of a version at a terminal.
 - `mlops_lab.command_line.commands`: Offer the lab at a terminal as the program `mlops-lab`.
 - `mlops_lab.command_line.data_commands`: Offer at a terminal what the lab knows about data: sets, rows, contracts and versions.
 - `mlops_lab.command_line.doctor`: Find out whether this machine can run the lab, and say what to mend.
@@ -17,6 +21,7 @@ Modules:
 - `mlops_lab.command_line.progress`: Show a run as it happens, on a terminal or in a log.
 - `mlops_lab.command_line.repeated_run`: Run a pipeline again and again in one process, and say in a line how each run ended.
 - `mlops_lab.command_line.request`: Turn what was typed after `mlops-lab run` into a checked order.
+- `mlops_lab.command_line.review_app`: Open the review of cleaning rules in a notebook, or show it as a page.
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
 - `mlops_lab.command_line.web_page`: Serve a notebook to browsers on this machine, without its code and without a kernel for everybody.
@@ -24,26 +29,36 @@ Modules:
 - `mlops_lab.data.adapters`: Turn nested JSON, web pages and plain text into raw rows.
 - `mlops_lab.data.catalogue`: Describe public data sets as data: files, checksums, licence, labels and the tasks they allow.
 - `mlops_lab.data.changes`: Change a stream of rows from a known moment on, and keep the truth about it.
+- `mlops_lab.data.cleaning_decisions`: Keep who accepted which cleaning rule, when and why, in a file under version control.
 - `mlops_lab.data.contract`: Stop bad rows with a counted reason before they reach a model.
 - `mlops_lab.data.data_home`: Keep verified copies of public data sets in one folder that all projects share.
 - `mlops_lab.data.download`: Bring one file from an address to a place, whole and verified or not at all.
 - `mlops_lab.data.drifts`: Make the drifts that production brings: other labels, other texts, other words, other meanings.
+- `mlops_lab.data.exploration`: Ask labelled texts how sure their labels are, what repeats, and what changes with time.
 - `mlops_lab.data.faults`: Plant the faults of careless upstream systems, with the truth about where they are.
 - `mlops_lab.data.feature_store`: Serve the latest features of an entity in microseconds, the same values that training joins.
 - `mlops_lab.data.feature_view`: Define features of an entity once, and join them as they were at any moment.
 - `mlops_lab.data.findings`: Count what a person wants to know about labelled texts before modelling.
 - `mlops_lab.data.ingestion`: Bring rows into the raw store in small batches, each of them once, whatever happens in between.
+- `mlops_lab.data.judgements`: Judge the texts of a batch, each by named rules, without reading the good ones letter by letter.
+- `mlops_lab.data.leaks`: Say in one sentence how the right answers could have reached a model, or that no way is known.
 - `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
+- `mlops_lab.data.online_servers`: Keep the online table of a view in PostgreSQL or Redis, for services on many machines.
+- `mlops_lab.data.online_table`: Keep one line of values per entity where it is found in microseconds.
 - `mlops_lab.data.personal`: Find and mask what names a person in a text: e-mail addresses and handles.
 - `mlops_lab.data.preparation`: Clean text in one way, for training rows and for every request.
+- `mlops_lab.data.proposals`: Show what each cleaning rule would change, before anybody decides on it.
 - `mlops_lab.data.published`: Read a public data set in the form it was published in, and give it the columns of the lab.
 - `mlops_lab.data.raw_store`: Keep every version of raw rows for ever, each named by its content.
+- `mlops_lab.data.review`: Let a person decide on cleaning rules, in a table, a file or a widget.
+- `mlops_lab.data.review_widget`: Let a person accept or decline each cleaning rule beside what it would change.
 - `mlops_lab.data.rules`: Judge rows and batches by the terms of a contract, one named rule at a time.
 - `mlops_lab.data.sealing`: Keep the test rows under a seal that only the evaluator opens, and log who tried.
 - `mlops_lab.data.segregation`: Split rows into train, dev, test and holdout so that nothing leaks.
 - `mlops_lab.data.sources`: Load rows of the world, of a public data set or of the user's own file through one door.
 - `mlops_lab.data.tables`: Read a table of the user, whatever its format, and give it the columns of the lab.
 - `mlops_lab.data.terms`: Write down what rows of a data set must be like, infer it from a good batch, keep it as a file.
+- `mlops_lab.data.text_bytes`: Look at the bytes of a hundred thousand texts at once, for looks that must cost next to nothing.
 - `mlops_lab.data.views`: Draw what the findings say, in figures people want to look at.
 - `mlops_lab.data.world`: Make any number of course-feedback messages whose truth is known.
 - `mlops_lab.data.world_draws`: Draw random numbers that depend only on seed, row and position.
@@ -61,6 +76,8 @@ Modules:
 - `mlops_lab.foundation.sameness`: Tell where two values differ, down to types, order, layout of names, and shared parts.
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
+- `mlops_lab.foundation.text_rules`: Change a text by named rules, the same ones for training rows and for requests.
+- `mlops_lab.foundation.whole_files`: Let a file or a folder appear at once, or not at all.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
 - `mlops_lab.maturity.answers`: Hold what one person claims about a project, and carry it through JSON unchanged.
 - `mlops_lab.maturity.assessment`: Weigh each claim against its evidence, and tell what every model makes of the rest.
@@ -99,13 +116,18 @@ Modules:
 - `mlops_lab.maturity.traces`: Gather everything a project left behind, each source read once and only if asked for.
 - `mlops_lab.maturity.training_checks`: Judge what the tracking store proves about trainings.
 - `mlops_lab.models.bag_model`: Compute probabilities from a bag of features with one table and NumPy.
+- `mlops_lab.models.behaviour`: Ask a model all behaviour cases and tell, by capability, how many it passes and which it fails.
+- `mlops_lab.models.behaviour_cases`: Expand hand-written templates into cases that say what any model of feelings should do.
 - `mlops_lab.models.bundle`: Keep a whole model in one folder that can be checked and read without running any of its content.
 - `mlops_lab.models.candidates`: Offer the candidates by name.
 - `mlops_lab.models.embedding`: Learn a vector for every feature with TensorFlow, and decide on their weighted sum.
+- `mlops_lab.models.error_analysis`: Find the mistakes of a model, the training texts nearest to them, and the words that led there.
 - `mlops_lab.models.evaluation`: Judge answers against the truth: overall, per class, per slice, with intervals.
+- `mlops_lab.models.evaluation_report`: Caption the figures and gather the tables with which an evaluation is told.
 - `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.
 - `mlops_lab.models.linear`: Learn a task by TF-IDF and logistic regression.
+- `mlops_lab.models.model_card`: Write down what a model is for, what it learned from, how good it is and where it fails.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
 - `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
@@ -140,6 +162,7 @@ Modules:
 - `mlops_lab.pipeline.figure`: Draw figures that fit light pages, dark pages and paper.
 - `mlops_lab.pipeline.file_comparison`: Name the first place in which two files differ.
 - `mlops_lab.pipeline.file_names`: Name a file of a stage so that the name means the same on every machine.
+- `mlops_lab.pipeline.forecast`: Tell how long a run still takes, by how long its stages took before.
 - `mlops_lab.pipeline.fork`: Live as one stage: run the cells the runner sends, and tell what happens.
 - `mlops_lab.pipeline.fork_danger`: Tell whether a process may be forked.
 - `mlops_lab.pipeline.fork_run`: Run the cells of a notebook in a fork that has its imports made.
@@ -178,24 +201,30 @@ Modules:
 - `mlops_lab.pipeline.undeclared`: Compare the files a stage really used with those it declares.
 - `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
 - `mlops_lab.pipeline.warm_keeper`: Keep warm processes from run to run, for as long as they are what a fresh one would be.
+- `mlops_lab.pipeline.whereabouts`: Let other processes see where the running stages of a run are.
 - `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
+- `mlops_lab.serving.copies`: Have the other model answer the same texts, unseen by the caller and without costing one any time.
 - `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.
 - `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.
 - `mlops_lab.serving.launcher`: Run the scoring service as a process of its own, and never leave it behind.
 - `mlops_lab.serving.messages`: Check what comes in and shape what goes out.
 - `mlops_lab.serving.metrics`: Count what the service does and tell it in Prometheus' text form.
 - `mlops_lab.serving.model_source`: Know which model answers now, and swap it when another is promoted.
+- `mlops_lab.serving.observations`: Gather what is seen of a canary into evidence that a restart does not lose.
 - `mlops_lab.serving.pages`: Give people a page to try the model, and programmers a page to call it.
 - `mlops_lab.serving.refusals`: Say no to a request in a way that programs and people understand.
+- `mlops_lab.serving.routing`: Send most callers to the champion and some to a canary, each caller always to the same.
 - `mlops_lab.serving.score_record`: Name everything that is kept about one answered text.
 - `mlops_lab.serving.score_store`: Keep every score the service gave, and what people said about it later.
 - `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
 - `mlops_lab.serving.scoring`: Turn texts into stored scores, without knowing anything about HTTP.
 - `mlops_lab.serving.service`: Put the scoring service behind HTTP, with thin routes and firm limits.
+- `mlops_lab.serving.service_check`: Start the real service with one bundle, ask it over HTTP, and say in one line how that went.
 - `mlops_lab.serving.smoke_test`: Ask a running service the few questions that show it is the right one.
+- `mlops_lab.serving.trial_keeper`: Watch the trial that runs in a service, and end it when the rules say so.
 - `mlops_lab.serving.write_queue`: Collect rows from many callers and write them in groups, in one thread.
 - `mlops_lab.teaching.cards`: Show a short coloured answer under a cell, with the same words as plain text.
 - `mlops_lab.teaching.checks`: Answer a learner at once: what was found, what was expected, what to try next.
@@ -203,12 +232,20 @@ Modules:
 - `mlops_lab.teaching.markers`: Take solutions and hidden tests out of a cell, by nbgrader's markers.
 - `mlops_lab.teaching.releases`: Make the student's and the instructor's notebook of a lesson, in both languages.
 - `mlops_lab.teaching.texts`: Read the texts a learner sees, in English or Spanish, from data files.
+- `mlops_lab.tracking.answer_rules`: Ask for quality, for a gain that is not luck, for rows enough, for no leak and for no group worse off.
+- `mlops_lab.tracking.approval`: Ask people in roles whether a model may become champion, and know who said what.
+- `mlops_lab.tracking.cards`: Keep the model card of a version by content, and find it again only if nobody changed it.
+- `mlops_lab.tracking.challenge`: Put side by side what a candidate and the champion did, what is asked, and what a rule finds.
+- `mlops_lab.tracking.comparison`: Tell whether one model is better than another on the same rows, or only lucky.
 - `mlops_lab.tracking.decisions`: Read from the decision log which model was champion when, and why.
+- `mlops_lab.tracking.fitness_rules`: Ask for right behaviour, quick answers, a real service that answers, and no return by stealth.
 - `mlops_lab.tracking.gate`: Judge whether a candidate may become champion, with a reason for every rule.
 - `mlops_lab.tracking.mirror`: Repeat the decision log as MLflow model versions and aliases.
+- `mlops_lab.tracking.promotion`: Carry out what the gate said: promote, refuse, or wait for the people who must approve.
 - `mlops_lab.tracking.registry`: Register models, and move the championship with who, in which role and why.
 - `mlops_lab.tracking.run_mirror`: Show a finished pipeline run in MLflow: one parent run, and a child for each stage that ran.
 - `mlops_lab.tracking.runs`: Record a training run in MLflow with everything MLflow does not note by itself.
+- `mlops_lab.tracking.trials`: Begin and end the trial of a canary in the decision log.
 - `mlops_lab.tracking.withdrawal`: Know which models were taken back, and who may let one return."""
 
 # AUTOGENERATED! DO NOT EDIT! File to edit: ../notebooks/index.ipynb.

@@ -1,14 +1,16 @@
 """Measure the data area beside plain pandas, plain SQLite and an estimate of its own ceiling.
 
-    python benchmarks/data/run.py [PART ...] [--rows N]
+    python benchmarks/data/run.py [PART ...] [--rows N] [--keep FILE]
 
 Parts: contract, features, leakage, world. Each ratio is taken in one process and one run, both
-sides in turns. `world` generates N rows (one million) in a process of its own: some minutes.
+sides in turns. `world` generates N rows (one million) in a process of its own: some minutes. With
+`--keep` the parts measured replace those in a results file; each part carries the load it met.
 """
 
 import argparse
 import json
-import resource
+import os
+import platform
 import sqlite3
 import statistics
 import subprocess
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +32,7 @@ from mlops_lab.data.terms import infer_contract
 from mlops_lab.data.world import generate_world, world_frame
 from mlops_lab.data.world_posterior import ceiling
 
-ROUNDS = 7
+ROUNDS = 15
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -39,16 +42,20 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def in_turns(**works: Callable[[], object]) -> tuple[dict[str, float], dict[str, float]]:
-    """Time several pieces of work in turns; give the median wall and processor seconds of each."""
+def in_turns(**works: Callable[[], object]) -> tuple[dict[str, list], dict[str, list]]:
+    """Time several pieces of work in turns; give wall and processor seconds of each round."""
     wall, processor = {name: [] for name in works}, {name: [] for name in works}
     for _ in range(ROUNDS):
         for name, work in works.items():
             begin = time.process_time()
             wall[name].append(seconds(work))
             processor[name].append(time.process_time() - begin)
-    middle = statistics.median
-    return tuple({name: middle(took[name]) for name in works} for took in (wall, processor))
+    return wall, processor
+
+
+def ratio(one: list[float], other: list[float]) -> float:
+    """Give the median of the ratios of pairs that were measured one after the other."""
+    return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
 def measure_contract(folder: Path, rows: int = 100_000) -> dict:
@@ -64,9 +71,14 @@ def measure_contract(folder: Path, rows: int = 100_000) -> dict:
         read_parquet=lambda: pd.read_parquet(folder / "rows.parquet"),
     )
     readers = ("read_csv", "read_parquet")
-    ratios = {name: found["check"] / found[name] for name in readers}
-    ratios |= {f"{name}_cpu": processor["check"] / processor[name] for name in readers}
-    return {"rows": rows, "seconds": found, "check_over": ratios}
+    ratios = {name: ratio(found["check"], found[name]) for name in readers}
+    ratios |= {f"{name}_cpu": ratio(processor["check"], processor[name]) for name in readers}
+    pairs = zip(found["check"], found["read_csv"], strict=True)
+    ratios["read_csv_p90"] = float(np.percentile([one / other for one, other in pairs], 90))
+    least = {name: min(took) for name, took in found.items()}
+    ratios["read_csv_least"] = least["check"] / least["read_csv"]
+    seconds_each = {name: statistics.median(took) for name, took in found.items()}
+    return {"rows": rows, "rounds": ROUNDS, "seconds": seconds_each, "check_over": ratios}
 
 
 def measure_leakage(folder: Path, rows: int = 100_000) -> dict:
@@ -88,13 +100,21 @@ def measure_features(folder: Path, rows: int = 30_000, calls: int = 30_000) -> d
     known = table["entity"].unique()
     entities = np.random.default_rng(1).choice(known, calls).tolist()
     taken = {"get": [], "select": []}
-    for entity in entities:
+
+    def time_select(entity: str) -> None:
         begin = time.perf_counter_ns()
         bare.execute(query, (entity,)).fetchone()
-        middle = time.perf_counter_ns()
+        taken["select"].append(time.perf_counter_ns() - begin)
+
+    def time_get(entity: str) -> None:
+        begin = time.perf_counter_ns()
         store.get(entity)
-        taken["get"].append(time.perf_counter_ns() - middle)
-        taken["select"].append(middle - begin)
+        taken["get"].append(time.perf_counter_ns() - begin)
+
+    for number, entity in enumerate(entities):
+        # whoever comes first finds the row cold, so both come first as often
+        for measure in (time_select, time_get) if number % 2 else (time_get, time_select):
+            measure(entity)
     bare.close()
     store.close()
     shares = (50, 99)
@@ -102,8 +122,8 @@ def measure_features(folder: Path, rows: int = 30_000, calls: int = 30_000) -> d
         name: {f"p{q}": float(np.percentile(t, q)) / 1e3 for q in shares}
         for name, t in taken.items()
     }
-    ratio = {f"p{q}": us["get"][f"p{q}"] / us["select"][f"p{q}"] for q in shares}
-    return {"entities": len(known), "calls": calls, "us": us, "get_over_select": ratio}
+    ratios = {f"p{q}": us["get"][f"p{q}"] / us["select"][f"p{q}"] for q in shares}
+    return {"entities": len(known), "calls": calls, "us": us, "get_over_select": ratios}
 
 
 CHILD = """
@@ -210,21 +230,41 @@ PARTS = {
 }
 
 
+def rounded(value: object) -> object:
+    """Give numbers four digits, however deep they are."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
 def main() -> None:
     """Measure the parts asked for, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the world")
+    parser.add_argument("--keep", type=Path, help="file to keep the results in")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
         parser.error(f"no part {min(unknown)!r}; known: {', '.join(PARTS)}")
-    told = {}
+    kept = asked.keep and asked.keep.is_file()
+    told = json.loads(asked.keep.read_text()) if kept else {}
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.parts or PARTS:
             more = {"rows": asked.rows} if name == "world" else {}
-            told[name] = PARTS[name](Path(folder), **more)
-    told["peak_mib_here"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(told, indent=1))
+            before = os.getloadavg()[0]
+            found = PARTS[name](Path(folder), **more)
+            load = {"load_before": round(before, 2), "load_after": round(os.getloadavg()[0], 2)}
+            told[name] = found | load
+    told["machine"] = {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        **{name: version(name) for name in ("pandas", "numpy", "pyarrow", "scikit-learn")},
+    }
+    text = json.dumps(rounded(told), indent=1)
+    if asked.keep:
+        asked.keep.write_text(text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":

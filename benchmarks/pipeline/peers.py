@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -279,14 +280,25 @@ class Place:
             take(self._words(command), folder=self.folder, environment=self.environment)
 
 
+def _empty(
+    folder: Path,
+) -> None:
+    "Make the folder anew, waiting for what still writes into it after its run has ended."
+    deadline = time.monotonic() + 30
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"something keeps writing into {folder}")
+    folder.mkdir(parents=True)
+
+
 def settle(
     runner: Runner,
     steps: tuple[Step, ...],  # of the DAG
     folder: Path,  # emptied first
 ) -> Place:
     "Write a runner's definition into a fresh folder."
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _empty(folder)
     if any(step.outside for step in steps):
         write_beside(folder)
     if runner.define not in (write_script, write_stages, _define_ploomber):

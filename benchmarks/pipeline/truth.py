@@ -213,9 +213,9 @@ def table(
 def asked(
     names: list[str],  # part of a runner's name; all if empty
 ) -> list[Runner]:
-    "Choose the runners that can be asked: the script has no stages to ask about."
-    left_out = ("plain script", "mlops-lab, one stage at a time", "papermill, one process")
-    chosen = [runner for runner in RUNNERS if runner.name not in left_out]
+    "Choose the runners to ask: no script, which has no stages, and each tool once."
+    same = ("mlops-lab, one stage at a time", "mlops-lab, repeated", "papermill, one process")
+    chosen = [one for one in RUNNERS if not one.name.startswith(("plain script", *same))]
     return [one for one in chosen if not names or any(name in one.name for name in names)]
 
 

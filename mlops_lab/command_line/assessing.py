@@ -123,7 +123,7 @@ def write_forms(
     page: str = "",  # HTML, Markdown or PDF file
 ) -> list[str]:  # files written
     "Write a badge and a page, if they are asked for."
-    from mlops_lab.foundation.records import write_bytes
+    from mlops_lab.foundation.whole_files import write_bytes
     from mlops_lab.maturity.page import as_badge, as_page
     from mlops_lab.maturity.paper import as_pdf
     from mlops_lab.maturity.report import as_markdown

@@ -119,7 +119,7 @@ def _run_again(
 
 # %% ../../notebooks/95_command_line/08_commands.ipynb #1e62d6ff
 @main.command(
-    epilog="Exit 0: done or from the store; 1: not done; 3: refused by a stage's verdict."
+    epilog="Exit 0: done or from the store; 1: not done; 3: refused by a verdict; 4: it waits."
 )
 @with_options(*_WHAT, *_OWN, *_HOW, *_WHEN)
 @with_json
@@ -129,6 +129,7 @@ def run(as_json: bool, **asked: Any) -> None:
     from mlops_lab.command_line.outcome import close_run, closing_lines
     from mlops_lab.command_line.progress import make_progress
     from mlops_lab.command_line.request import RunRequest, take_order
+    from mlops_lab.foundation.workspace import open_workspace
     from mlops_lab.pipeline.runner import run_pipeline
 
     when = _split_when(asked)
@@ -136,8 +137,10 @@ def run(as_json: bool, **asked: Any) -> None:
         sys.exit(0 if _run_again(RunRequest(**asked), when, as_json) else 1)
     order = take_order(RunRequest(**asked))
     title, chosen = order.pipeline.title, order.options.stages
-    shown = make_progress(len(chosen), quiet=as_json)
-    options = replace(order.options, observer=shown, on_wait=partial(click.echo, err=True))
+    shown = make_progress(len(chosen), open_workspace(order.settings), quiet=as_json)
+    ears = {"observer": shown, "on_wait": partial(click.echo, err=True)}
+    ears |= {"on_start": shown.start} if shown else {}
+    options = replace(order.options, **ears)
     with shown or nullcontext():
         end = run_pipeline(order.pipeline, order.settings, options=options)
     told = close_run(end, order.settings, title=title)

@@ -216,6 +216,39 @@ def _diff(name: str, old: str, new: str, as_json: bool) -> None:
     answer(told, lines, as_json=as_json)
     sys.exit(1 if any(counts.values()) or told["columns"] else 0)
 
+# %% ../../notebooks/95_command_line/11_data_commands.ipynb #322c69fe
+@data.command("review")
+@with_options(*_SOURCE)
+@click.option("--table", type=click.Path(dir_okay=False), help="CSV file to write the rules to.")
+@click.option("--take", type=click.Path(exists=True), help="That file, edited: keep its decisions.")
+@click.option("--by", default="", help="Who decided.")
+@with_json
+@guard
+def _review(
+    source: str, table: str | None, take: str | None, by: str, as_json: bool, **options: Any
+) -> None:
+    "Show what each cleaning rule would change in SOURCE, and decide."
+    from mlops_lab.data.proposals import propose_rules
+    from mlops_lab.data.review import Review, review_table, take_table
+    from mlops_lab.foundation.settings import read_settings
+    from mlops_lab.foundation.whole_files import written_whole
+
+    review = Review(propose_rules(_load(source, options)[0]["text"]), read_settings().cleaning_file)
+    taken = take_table(review, Path(take), by=by) if take else []
+    shown = review_table(review)
+    if table:
+        with written_whole(Path(table)) as draft:
+            shown.to_csv(draft, index=False)
+    lines = [
+        f"{one.decision:<8} {one.rows:>7,} rows  {one.rule:<12} {one.before!r} -> {one.after!r}"[
+            :110
+        ]
+        for one in shown.itertuples()
+    ]
+    told = {"file": str(review.path), "accepted": list(review.accepted), "taken": taken}
+    lines.append(f"{len(review.accepted)} of {len(shown)} rules are accepted ({review.path.name})")
+    answer(told | {"rules": shown.to_dict("records")}, lines, as_json=as_json)
+
 # %% ../../notebooks/95_command_line/11_data_commands.ipynb #9669b517
 _WRITERS = {
     ".csv": lambda frame, path: frame.to_csv(path, index=False),
@@ -237,7 +270,7 @@ def _export(source: str, version: str, out: str, as_json: bool, **options: Any) 
     "Write rows of SOURCE as CSV, TSV, JSON lines or Parquet."
     from mlops_lab.data.raw_store import find_version, read_version
     from mlops_lab.foundation.errors import DataProblem, close_matches
-    from mlops_lab.foundation.records import written_whole
+    from mlops_lab.foundation.whole_files import written_whole
 
     path, store = Path(out), _store()
     if path.suffix not in _WRITERS:

@@ -42,13 +42,15 @@ def status(name: str, watch: bool, as_json: bool) -> None:
     from mlops_lab.command_line.run_tables import follow_run, status_table
     from mlops_lab.foundation.settings import read_settings
     from mlops_lab.foundation.workspace import open_workspace
+    from mlops_lab.pipeline.forecast import time_left
     from mlops_lab.pipeline.history import find_run
 
     lab = open_workspace(read_settings())
     for run in follow_run(lab, name) if watch else [find_run(lab, name)]:
         if watch and not as_json and sys.stdout.isatty():
             click.clear()
-        answer([vars(run)], status_table(run), as_json=as_json)
+        left = time_left(lab, run)
+        answer([vars(run) | {"left": left}], status_table(run, left=left), as_json=as_json)
 
 # %% ../../notebooks/95_command_line/11_history_commands.ipynb #2af8822a
 @main.command()

@@ -53,7 +53,7 @@ class HomeRow:
 
 # %% ../../notebooks/95_command_line/03_landing.ipynb #029ba106
 _SIGNS = {"done": "✔", "cached": "✔", "failed": "✘", "running": "▶", "interrupted": "■"}
-_SIGNS |= {"refused": "✘"}
+_SIGNS |= {"refused": "✘", "waiting": "…"}
 _SHOWN_RUNS = 3
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..foundation.errors import LabError
-from ..foundation.records import digest_json, read_json, write_bytes, write_json
+from ..foundation.records import digest_json, read_json, write_json
 from ..foundation.settings import Settings
+from ..foundation.whole_files import write_bytes
 from ..foundation.workspace import Workspace, open_workspace
 from ..pipeline.history import RunSummary, find_run
 from ..pipeline.record import read_record

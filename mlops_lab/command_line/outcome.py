@@ -48,9 +48,9 @@ def find_champion(
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #1802be54
 def exit_status(
     state: str,  # of a run
-) -> int:  # 0: done or cached, 3: refused, 1: anything else; 2 is left to wrong usage
+) -> int:  # 0: done or cached, 3: refused, 4: waiting, 1: anything else; 2: wrong usage
     "Give the exit status of a run."
-    return {"done": 0, "cached": 0, "refused": 3}.get(state, 1)
+    return {"done": 0, "cached": 0, "refused": 3, "waiting": 4}.get(state, 1)
 
 # %% ../../notebooks/95_command_line/07_outcome.ipynb #a3dbcd5b
 def _show_elsewhere(
@@ -142,7 +142,8 @@ def _trouble(
             cell = f" in code cell {stage['cell']}" if stage["cell"] else ""
             lines += [f"{stage['stage']}: {stage['state']}{cell}", f"  {stage['reason']}"]
             lines += [f"  executed notebook: {told['folder']}/notebooks/{stage['stage']}.ipynb"]
-    refused = {one["reason"]: one["condition"] for one in told["stages"] if one["refused"]}
+    asked = [one for one in told["stages"] if one["refused"] or one["waiting"]]
+    refused = {one["reason"]: one["condition"] for one in asked}
     return lines + [f"never run: {reason} ({fact} is false)" for reason, fact in refused.items()]
 
 
@@ -151,5 +152,6 @@ _NEXT = {
     "done": _GO_ON,
     "cached": _GO_ON,
     "refused": "better data or other settings, then mlops-lab run goes on from there",
+    "waiting": "mlops-lab approve says who is asked, then mlops-lab run goes on from there",
     "failed": "mend it, then mlops-lab run goes on from there",
 }

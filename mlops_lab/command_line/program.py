@@ -8,8 +8,11 @@ only here."""
 # %% auto #0
 __all__ = []
 
-# %% ../../notebooks/95_command_line/12_program.ipynb #b25a4be8
+# %% ../../notebooks/95_command_line/12_program.ipynb #b4c8dff3
+from .approval_commands import approve
 from .assessing import assess
+from .canary_commands import canary
+from .card_commands import card
 from .commands import main
 from .data_commands import data
 from .history_commands import diff, reproduce, runs, show, status
@@ -19,4 +22,4 @@ from .upkeep_commands import clean
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (assess, clean, data, runs, status, show, diff, reproduce)
+_JOINED = (approve, assess, canary, card, clean, data, runs, status, show, diff, reproduce)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from .wiring import make_probes, make_promises, make_sharing
-from ..data.catalogue import list_data_sets
 from ..foundation.errors import PipelineProblem
 from ..foundation.settings import Settings, read_settings
 from ..foundation.workspace import open_workspace
@@ -66,13 +65,15 @@ def _own_settings(
     own = {"text_column": request.text, "label_column": request.label}
     changes = {key: value for key, value in own.items() if value}
     if request.data:
+        from mlops_lab.data.catalogue import list_data_sets
+
         public = request.data in list_data_sets()
         changes["data_set"] = request.data if public else str(Path(request.data).resolve())
     elif changes:
         raise PipelineProblem("--text and --label name columns of --data", "--data FILE")
     return replace(settings, **changes)
 
-
+# %% ../../notebooks/95_command_line/06_request.ipynb #75eb8b6d
 def _find_pipeline(
     name: str,  # folder under notebooks/pipelines, or a path
     settings: Settings,  # of the lab

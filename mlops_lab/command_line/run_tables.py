@@ -50,12 +50,15 @@ def runs_table(
 def status_table(
     run: RunSummary,  # from the ledger
     now: datetime | None = None,  # to tell how long it goes on
+    *,
+    left: str = "",  # how long it still takes, if that is known
 ) -> list[str]:  # the run, then a line for each stage
     "Spell a run and its stages."
     started = datetime.fromisoformat(run.started_at)
     now = now or datetime.now(UTC)
     seconds = run.seconds or (now - started).total_seconds() * (run.state == "running")
     counts = f"{run.count('done')} run, {run.count('cached')} from the store"
+    counts += f", {left}" if left else ""
     lines = [f"{run.run}  {run.state:<12} {seconds:6.1f} s  {counts}"]
     for stage, facts in run.stages.items():
         spent = facts.get("seconds") or 0.0

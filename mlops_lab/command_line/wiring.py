@@ -58,6 +58,19 @@ def _find_withdrawal(
     return found.line if found else "none"
 
 
+def _find_answers(
+    folder: Path,  # run folder, with the evaluation
+    lab: Workspace,  # with the registry
+) -> str:  # digest of the newest answer, or none
+    "Name what people said about the promotion of the best candidate."
+    from mlops_lab.tracking.approval import find_answers
+    from mlops_lab.tracking.decisions import Decisions
+
+    best = read_json(folder / "evaluation" / "best.json")
+    answers = find_answers(Decisions(lab).log.read(), best["bundle_digest"])
+    return answers[-1].line if answers else "none"
+
+
 def _find_outlook(
     folder: Path,  # run folder, with the verdict of the gate
     lab: Workspace,  # with the registry
@@ -106,7 +119,11 @@ def _is_elsewhere(
 def make_probes() -> dict[str, Callable[[Path, Workspace], str]]:
     "Give the probes by name."
     found = {"opponent": find_opponent, "champion": find_champion}
-    return found | {"withdrawal": _find_withdrawal, "outlook": _find_outlook}
+    return found | {
+        "withdrawal": _find_withdrawal,
+        "outlook": _find_outlook,
+        "answers": _find_answers,
+    }
 
 
 def make_promises() -> dict[str, Callable[[Path, Workspace], bool]]:

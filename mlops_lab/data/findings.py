@@ -68,19 +68,26 @@ _TOKEN = re.compile(r"[^\W\d_]{2,}")
 
 def _counts(
     texts: Iterable[str],  # of one label
-) -> Counter:  # in how many texts each word occurs
-    "Count the texts that hold a word."
-    return Counter(word for text in texts for word in set(_TOKEN.findall(text.lower())))
+    size: int = 1,  # words in a row
+) -> Counter:  # in how many texts each word, or run of words, occurs
+    "Count the texts that hold a word, or words in a row."
+    counts: Counter = Counter()
+    for text in texts:
+        words = _TOKEN.findall(text.lower())
+        runs = zip(*(words[place:] for place in range(size)), strict=False)
+        counts.update(set(map(" ".join, runs)))
+    return counts
 
-
+# %% ../../notebooks/20_data/32_findings.ipynb #4b31ad17
 def telling_words(
     frame: pd.DataFrame,  # checked or prepared rows
     *,
     each: int = 8,  # words per label
+    size: int = 1,  # 2 or 3: words in a row instead of single ones
 ) -> pd.DataFrame:  # label, word, z (standard errors above other labels), rows
     "Find the words that tell each label from the others."
     counts = pd.DataFrame(
-        {label: _counts(part["text"]) for label, part in frame.groupby("label")}
+        {label: _counts(part["text"], size) for label, part in frame.groupby("label")}
     ).fillna(0.0)
     counts = counts[counts.sum(axis=1) >= 5].sort_index()
     rows = frame["label"].value_counts()[counts.columns].astype(float)

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pyarrow import ChunkedArray, array, compute, large_string
+from pyarrow import array, compute, large_string
+
+from .text_bytes import text_bytes
 
 # %% ../../notebooks/20_data/19_nearness.ipynb #e2643e24
 def normalised_text(
@@ -59,11 +61,8 @@ def _number_words(
     texts: pd.Series,  # any texts
 ) -> _Words:  # their words
     "Number the words of texts."
-    strings = array(texts.fillna(""), large_string())
-    if isinstance(strings, ChunkedArray):
-        strings = strings.combine_chunks()
-    offsets = np.frombuffer(strings.buffers()[1], dtype=np.int64)[: len(strings) + 1]
-    data = np.frombuffer(strings.buffers()[2] or b"", dtype=np.uint8)[: offsets[-1]]
+    run = text_bytes(texts)
+    data, offsets = run.data, run.starts
     letters = _LETTERS[data]
     begins = letters.copy()
     begins[1:] &= ~letters[:-1]

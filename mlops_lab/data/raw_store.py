@@ -28,9 +28,9 @@ from mlops_lab.foundation.records import (
     digest_file,
     digest_json,
     read_json,
-    write_bytes,
     write_json,
 )
+from ..foundation.whole_files import write_bytes
 
 # %% ../../notebooks/20_data/28_raw_store.ipynb #b365b43c
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ import pandas as pd
 
 from ..foundation.chain import ChainLog
 from ..foundation.errors import DataProblem
-from ..foundation.records import canonical_json, digest_bytes, write_bytes
+from ..foundation.records import canonical_json, digest_bytes
+from ..foundation.whole_files import write_bytes
 from ..foundation.workspace import Workspace, find_visits
 
 # %% ../../notebooks/20_data/26_sealing.ipynb #24078c76

@@ -20,7 +20,7 @@ import yaml
 from .nearness import mark_near
 from .personal import find_personal
 from ..foundation.errors import DataProblem, close_matches
-from ..foundation.records import write_bytes
+from ..foundation.whole_files import write_bytes
 
 # %% ../../notebooks/20_data/21_terms.ipynb #0481c1c2
 @dataclass(frozen=True)
@@ -68,11 +68,15 @@ def share_told(
     frame: pd.DataFrame,  # with text and label
 ) -> pd.Series:  # true where the text ends with its own label
     "Mark the texts that end with their own label."
-    ends = frame["text"].astype("str").str.rstrip(" .,;:!?)]}>\"'").str.lower()
-    told = pd.Series(False, index=frame.index)
-    for label in frame["label"].dropna().unique():
-        told |= (frame["label"] == label) & ends.str.endswith(str(label).lower(), na=False)
-    return told
+    words = {label: str(label).lower() for label in frame["label"].dropna().unique()}
+    pairs = zip(frame["text"].tolist(), frame["label"].tolist(), strict=True)
+    told = [
+        isinstance(text, str)
+        and label in words
+        and text.rstrip(" .,;:!?)]}>\"'").lower().endswith(words[label])
+        for text, label in pairs
+    ]
+    return pd.Series(told, index=frame.index, dtype=bool)
 
 
 def _roomy(

@@ -27,6 +27,7 @@ class Settings:
     project: Path = Path()  # folder of settings.ini
     workspace: Path = Path(".lab")  # state folder of the lab
     data_home: Path = Path("~/.cache/mlops-lab")  # where real data sets are kept
+    cleaning_file: Path = Path("cleaning.yaml")  # decisions on cleaning; the lab's own if absent
     data_set: str = "world"  # "world" (simulated) or a CSV, TSV, JSON lines or Parquet file
     text_column: str = "text"  # column of the messages in an own file
     label_column: str = "label"  # column of the labels in an own file
@@ -45,6 +46,19 @@ class Settings:
     significance: float = 0.05  # gate: share of wrong promotions accepted
     minimum_rows: int = 30  # gate: test rows below which nothing is promoted
     maximum_latency_ms: float = 20.0  # gate: 99th percentile of one text
+    minimum_behaviour: float = 0.5  # gate: mean pass rate of the behavioural cases
+    suspicious_macro_f1: float = 0.99  # gate: a jump from below 0.9 to this looks like a leak
+    maximum_leak: float = 0.05  # gate: share of test rows that training may have seen
+    approval_roles: str = ""  # roles that must approve a promotion, by comma; empty: none
+    approvers: str = ""  # who may speak for a role, as in owner: Ana, Bo; empty: anybody
+    owner: str = ""  # model card: who answers for the model
+    licence: str = ""  # model card: under which terms it may be used
+    canary_share: float = 0.1  # canary: share of the callers it answers
+    canary_automatic: str = "all"  # canary: decided by itself: all, rollback or none
+    canary_alpha: float = 0.05  # canary: share of equal canaries rolled back
+    canary_margin: float = 0.05  # canary: one worse by less than this may be promoted
+    canary_labels: int = 100  # canary: labelled answers before a promotion
+    canary_copies_per_s: int = 100  # canary: answers a second the other model answers too
     drift_threshold: float = 0.01  # monitor: share of false alarms accepted
     service_batch_limit: int = 256  # texts in one request
     service_text_limit: int = 10_000  # characters in one text
@@ -62,6 +76,7 @@ _CHOICES = {
     "mlflow_runs": ("on", "off"),
     "trigger": ("person", "schedule", "monitor", "ci"),
     "remote_store_write": ("on", "off"),
+    "canary_automatic": ("all", "rollback", "none"),
 }
 _RANGES = {
     "rows": (100, 10**9),
@@ -72,6 +87,14 @@ _RANGES = {
     "significance": (1e-6, 0.5),
     "minimum_rows": (1, 10**9),
     "maximum_latency_ms": (0.001, 60_000.0),
+    "minimum_behaviour": (0.0, 1.0),
+    "suspicious_macro_f1": (0.0, 2.0),
+    "maximum_leak": (0.0, 1.0),
+    "canary_share": (0.0, 0.9),
+    "canary_alpha": (1e-6, 0.5),
+    "canary_margin": (1e-6, 0.5),
+    "canary_labels": (1, 10**9),
+    "canary_copies_per_s": (0, 10_000),
     "drift_threshold": (1e-6, 0.5),
     "service_batch_limit": (1, 100_000),
     "service_text_limit": (1, 10_000_000),
@@ -79,7 +102,7 @@ _RANGES = {
 }
 _PREFIX = "MLOPS_LAB_"
 
-
+# %% ../../notebooks/10_foundation/02_settings.ipynb #74470393
 def _keys() -> dict[str, type]:
     "Every key of settings.ini with its type."
     types = {"str": str, "int": int, "float": float, "Path": Path}
@@ -189,7 +212,7 @@ def read_settings(
     _refuse_unknown(list(overrides), "the environment (MLOPS_LAB_...)")
     values = {key: _cast(key, text, "settings.ini") for key, text in written.items()}
     values |= {key: _cast(key, text, "the environment") for key, text in overrides.items()}
-    for key in ("workspace", "data_home"):
+    for key in ("workspace", "data_home", "cleaning_file"):
         values[key] = folder / Path(values.get(key, getattr(Settings, key))).expanduser()
     return Settings(section=section, project=folder, **values)
 
@@ -209,7 +232,7 @@ def load_settings(
     values: dict[str, object],  # as spelled by dump_settings
 ) -> Settings:  # the settings
     "Read settings back from a record."
-    paths = {"project", "workspace", "data_home"}
+    paths = {"project", "workspace", "data_home", "cleaning_file"}
     return Settings(
         **{key: Path(value) if key in paths else value for key, value in values.items()}
     )

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..foundation.errors import LabError
-from ..foundation.records import read_json, write_bytes, write_json
+from ..foundation.records import read_json, write_json
+from ..foundation.whole_files import write_bytes
 from .answers import NOT_APPLICABLE, Answer, Sheet, parse_sheet, write_sheet
 from .assessment import assess
 from .bank import Bank

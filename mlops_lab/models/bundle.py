@@ -27,7 +27,8 @@ from uuid import uuid4
 import numpy as np
 
 from ..foundation.errors import ModelProblem, RecordProblem
-from ..foundation.records import canonical_json, digest_file, read_json, written_whole
+from ..foundation.records import canonical_json, digest_file, read_json
+from ..foundation.whole_files import written_whole
 from .bag_model import BagModel, bag_model_from_arrays
 from .features import NgramFeatures, features_from_record, features_record
 

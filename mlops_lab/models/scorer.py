@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 import mlops_lab
-from ..foundation.errors import ModelProblem, close_matches
+from ..foundation.errors import DataProblem, ModelProblem, close_matches
+from ..foundation.text_rules import make_cleaner
 from .bundle import Bundle, load_bundle, save_bundle
 from .profile import text_profile
 
@@ -56,6 +57,7 @@ class Scorer:
     ) -> None:
         self.card, self.profile, self._bundle = bundle.card, bundle.profile, bundle
         self.name, self.labels = bundle.card["name"], tuple(bundle.card["labels"])
+        self._clean = make_cleaner(bundle.card.get("cleaning", ()))
 
     def score(
         self,
@@ -67,7 +69,7 @@ class Scorer:
         odd = next((text for text in texts if not isinstance(text, str)), None)
         if odd is not None or any(text is None for text in texts):
             raise TypeError(f"a text is {odd!r}; give words")
-        bags = self._bundle.features.bags(texts)
+        bags = self._bundle.features.bags(map(self._clean, texts))
         return Scores(self.labels, self._bundle.model.probabilities(bags))
 
     def profile_text(
@@ -75,7 +77,7 @@ class Scorer:
         text: str,  # any text
     ) -> dict:  # chars, words and oov_rate
         "Measure one text for the monitors."
-        return text_profile(text, self._bundle.features)
+        return text_profile(self._clean(text), self._bundle.features)
 
     def explain(
         self,
@@ -85,7 +87,7 @@ class Scorer:
         "Say which words spoke for a label."
         if label not in self.labels:
             raise ModelProblem(f"label {label!r} is not known", close_matches(label, self.labels))
-        return _contributions(self._bundle, text, self.labels.index(label))
+        return _contributions(self._bundle, self._clean(text), self.labels.index(label))
 
 # %% ../../notebooks/30_models/10_scorer.ipynb #aea12a03
 def _contributions(
@@ -128,7 +130,7 @@ def load_scorer(
     try:
         scorer = Scorer(bundle)
         _check_golden(scorer, bundle.golden)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, DataProblem) as error:
         raise ModelProblem(f"{Path(folder).name} cannot be used: {error!r}", "a bundle") from error
     return scorer
 

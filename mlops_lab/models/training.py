@@ -9,8 +9,9 @@ The test rows are never seen here."""
 # %% auto #0
 __all__ = ['TrainedModel', 'train_candidate', 'write_bundle']
 
-# %% ../../notebooks/30_models/11_training.ipynb #feeb0d00
-from dataclasses import asdict, dataclass
+# %% ../../notebooks/30_models/11_training.ipynb #23a39934
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -143,8 +144,14 @@ def write_bundle(
     folder: Path,  # where; replaced if it exists
     *,
     created_from: dict[str, str] | None = None,  # digest of each data file it learned from
+    cleaning: Sequence[str] = (),  # text rules that its rows went through
 ) -> Path:  # the folder
     "Write a trained model as a bundle."
     card = {**trained.bundle.card, "created_from": created_from or {}}
-    parts = {**vars(trained.bundle), "card": card}
-    return save_bundle(Bundle(**parts), folder)
+    bundle = replace(trained.bundle, card=card)
+    if cleaning:
+        bundle = replace(bundle, card=card | {"cleaning": list(cleaning)})
+        texts = bundle.golden["texts"]
+        answers = Scorer(bundle).score(texts).probabilities.astype(float).round(7).tolist()
+        bundle = replace(bundle, golden={"texts": texts, "probabilities": answers})
+    return save_bundle(bundle, folder)

@@ -8,13 +8,16 @@ clicks. Where nobody watches, the board itself shows the same as a picture."""
 # %% auto #0
 __all__ = ['stage_details', 'BoardWidget']
 
-# %% ../../notebooks/50_pipeline/44_board_widget.ipynb #49f3921c
+# %% ../../notebooks/50_pipeline/44_board_widget.ipynb #18556055
 import html
+import os
+import time
 from pathlib import Path
 
 import ipywidgets
 
 from .board import Board
+from .forecast import Forecast
 from .options import Progress
 
 # %% ../../notebooks/50_pipeline/44_board_widget.ipynb #cde46a47
@@ -33,8 +36,17 @@ def stage_details(
         tail = log.read_text(errors="replace")[-800:] if log.exists() else ""
         lines += [f"<pre>{html.escape(tail)}</pre>"] if tail else []
         notebook = folder / "notebooks" / f"{stage}.ipynb"
-        lines += [f"executed notebook: {html.escape(str(notebook))}"] if notebook.exists() else []
+        lines += [_link(notebook, "open the executed notebook")] if notebook.exists() else []
     return "<br>".join(lines)
+
+
+def _link(
+    path: Path,  # file to open
+    text: str,  # what to click
+) -> str:  # HTML
+    "Link to a file from the notebook that is open."
+    place = html.escape(Path(os.path.relpath(path)).as_posix())
+    return f'<a href="{place}" target="_blank">{html.escape(text)}</a>'
 
 # %% ../../notebooks/50_pipeline/44_board_widget.ipynb #1033638e
 class BoardWidget(ipywidgets.VBox):
@@ -43,19 +55,30 @@ class BoardWidget(ipywidgets.VBox):
     def __init__(
         self,
         board: Board,  # what to draw
+        forecast: Forecast | None = None,  # of the run, where a ledger can tell
     ) -> None:
-        self.board, self.folder = board, None
-        self.picture = ipywidgets.HTML()
+        self.board, self._forecast = board, forecast
+        self._folder: Path | None = None
+        self.picture, self.left = ipywidgets.HTML(), ipywidgets.HTML()
         self.choice = ipywidgets.ToggleButtons(
             options=[spec.name for spec in board.pipeline.stages],
             value=None,
             description="Details",
             tooltips=["state, reason, last lines and notebook"] * len(board.pipeline.stages),
         )
-        self.details = ipywidgets.HTML()
+        self.details = ipywidgets.Output()
         self.choice.observe(lambda _: self.refresh(), names="value")
-        super().__init__([self.picture, self.choice, self.details])
+        super().__init__([self.picture, self.left, self.choice, self.details])
         self.refresh()
+
+    def start(
+        self,
+        folder: Path,  # of the run
+    ) -> None:
+        "Take note of which run it is."
+        self._folder = folder
+        if self._forecast:
+            self._forecast.start(folder)
 
     def hear(
         self,
@@ -63,10 +86,15 @@ class BoardWidget(ipywidgets.VBox):
     ) -> None:
         "Take note of one step and draw it."
         self.board.hear(progress)
+        if self._forecast:
+            self._forecast.hear(progress.stage, progress.state, now=time.monotonic())
         self.refresh()
 
     def refresh(self) -> None:
         "Draw the board and the details again."
         self.picture.value = self.board.svg()
+        self.left.value = self._forecast.left(time.monotonic()) if self._forecast else ""
         if self.choice.value:
-            self.details.value = stage_details(self.board, self.choice.value, folder=self.folder)
+            page = stage_details(self.board, self.choice.value, folder=self._folder)
+            shown = {"data": {"text/html": page}, "metadata": {}, "output_type": "display_data"}
+            self.details.outputs = (shown,)

@@ -42,7 +42,7 @@ def key_parts(
         "notebook": closure.cells,
         "parameters": parameters,
         "inputs": {path: digest_place(folder / path, memory) for path in spec.inputs},
-        "outside": {path: _digest_outside(path, memory) for path in spec.outside},
+        "outside": _digest_outside(spec.outside, memory),
         "outputs": {path: "declared" for path in (*spec.outputs, *spec.decides)},
         "code": closure.definitions | data,
         "packages": versions,
@@ -50,13 +50,20 @@ def key_parts(
         "state": state,
     }
 
-# %% ../../notebooks/50_pipeline/14_cache_key.ipynb #333a52e5
+# %% ../../notebooks/50_pipeline/14_cache_key.ipynb #dfc26d4f
 def _digest_outside(
-    path: str,  # a file elsewhere, or a word that is no file
+    paths: tuple[str, ...],  # files elsewhere, or words that are no files
     memory: Memory,  # of digests
-) -> str:  # digest of its content, or that there is none
-    "Digest a file outside of the run, which may be absent."
-    return digest_place(Path(path), memory) if Path(path).exists() else "no such file"
+) -> dict[str, str]:  # digest of each content by name, or that there is none
+    "Digest files outside of the run, which may be absent."
+    places = [Path(path) for path in paths]
+    names = [place.name for place in places]
+    return {
+        place.name if names.count(place.name) == 1 else str(place): (
+            digest_place(place, memory) if place.exists() else "no such file"
+        )
+        for place in places
+    }
 
 # %% ../../notebooks/50_pipeline/14_cache_key.ipynb #1ae85c7b
 def make_key(

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..foundation.errors import LabError, PipelineProblem
 from ..foundation.records import digest_file, digest_json, read_json, write_json
 from ..foundation.secrets import named_secrets
+from ..foundation.whole_files import flush_file
 from .access import add_notes, keep_notes
 from .checkpoint_plan import CheckpointCell
 
@@ -166,7 +166,7 @@ def _request(
     if do == "restore":
         cells = cell.number - len(cell.again)
         return request | {"place": str(checkpoints.kept.place), "cells": cells}
-    draft = checkpoints.root / f".{os.getpid()}.{uuid4().hex[:8]}.part"
+    draft = checkpoints.root / f".{os.getpid()}.{os.urandom(4).hex()}.part"
     return request | {"names": list(cell.names), "draft": str(draft), "cell": cell.number}
 
 # %% ../../notebooks/50_pipeline/19_checkpoint_store.ipynb #f1efad31
@@ -220,23 +220,12 @@ def _commit(
     write_json(draft / "checkpoint.json", facts | {"seal": digest_json(facts)})
     name = f"{key.removeprefix('sha256:')[:32]}-{time.time_ns():020d}"
     for item in (*draft.rglob("*"), draft):
-        _flush(item)
+        flush_file(item)
     os.replace(draft, checkpoints.root / name)
-    _flush(checkpoints.root)
+    flush_file(checkpoints.root)
     others = [one for one in checkpoints.root.glob("*-*") if one.name[0] != "."]
     for old in sorted(others, key=lambda one: one.name.rpartition("-")[2])[:-_MOST]:
         shutil.rmtree(old, ignore_errors=True)
-
-# %% ../../notebooks/50_pipeline/19_checkpoint_store.ipynb #db2491b8
-def _flush(
-    path: Path,  # file or folder
-) -> None:
-    "Have the disk keep what was written."
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 # %% ../../notebooks/50_pipeline/19_checkpoint_store.ipynb #2c6d6cfe
 def number_cells(

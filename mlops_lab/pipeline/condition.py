@@ -118,11 +118,13 @@ def read_fact(
 def find_unmet(
     conditions: Sequence[Condition],  # of a stage
     folder: Path,  # run folder, with the records of earlier stages
-) -> dict[str, Any]:  # reason, condition and whether it was a refusal; empty if all hold
+) -> dict[str, Any]:  # reason, condition, whether it was refused or waits; empty if all hold
     "Find the first condition that does not hold."
     for one in conditions:
         record = read_record(folder / "records" / f"{one.stage}.json")
         if not read_fact(record, one.fact):
-            refused = record.verdict is not None and not record.verdict["passed"]
-            return {"reason": one.otherwise, "condition": str(one), "refused": refused}
+            waits = str(record.facts.get("waits") or "")
+            refused = record.verdict is not None and not record.verdict["passed"] and not waits
+            told = {"reason": waits or one.otherwise, "condition": str(one)}
+            return told | {"refused": refused, "waiting": bool(waits)}
     return {}

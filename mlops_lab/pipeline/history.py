@@ -21,6 +21,7 @@ from ..foundation.chain import ChainLog
 from ..foundation.errors import PipelineProblem, RecordProblem, close_matches
 from ..foundation.records import read_json
 from ..foundation.workspace import Workspace
+from .whereabouts import read_whereabouts
 
 # %% ../../notebooks/50_pipeline/40_history.ipynb #854cd896
 @dataclass(frozen=True)
@@ -111,13 +112,8 @@ def _stages_under_way(
     for name in names:
         if name not in ended:
             found[name] = {"stage": name, "state": "waiting"}
-    for place in sorted((folder / "now").glob("*.json")):
-        if place.stem not in ended:
-            try:
-                found[place.stem] = read_json(place)
-            except RecordProblem:
-                continue  # it ended in this moment
-    return found
+    there = read_whereabouts(folder)
+    return found | {name: facts for name, facts in there.items() if name not in ended}
 
 # %% ../../notebooks/50_pipeline/40_history.ipynb #3f86dd41
 def _is_alive(

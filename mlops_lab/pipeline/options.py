@@ -41,6 +41,7 @@ class RunOptions:
     warm: bool = True  # whether stages are forks of a process with their imports made
     lend: Callable[..., Any] | None = None  # gives such processes, kept from run to run
     observer: Callable[[Progress], None] | None = None  # told every step
+    on_start: Callable[[Path], None] | None = None  # told the folder of the run
     busy: str = "wait"  # if this pipeline is running here already: wait or refuse
     on_wait: Callable[[str], None] | None = None  # told whom the run waits for
     cancel: threading.Event = field(default_factory=threading.Event)  # set it to stop

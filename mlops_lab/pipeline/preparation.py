@@ -103,12 +103,14 @@ def prepare_run(
 def describe_plan(
     pipeline: Pipeline,  # what is run
     project: Path,  # folder of the project
-) -> dict[str, Any]:  # where it is defined, its stages, and what no rerun repeats
+) -> dict[str, Any]:  # where it is defined, its stages and their order, and what no rerun repeats
     "Tell what it takes to run a pipeline again and compare."
     path = pipeline.path.resolve()
     inside = path.is_relative_to(project)
     place = path.relative_to(project) if inside else path
     varying = {spec.name: spec.varying for spec in pipeline.stages if spec.varying}
     known = {"definition": place.as_posix(), "profile": pipeline.profile, "varying": varying}
+    known |= {"after": {spec.name: spec.after for spec in pipeline.stages}}
+    known |= {"cores": {spec.name: spec.cores for spec in pipeline.stages}}
     made = {spec.name: spec.outputs for spec in pipeline.stages}
     return known | {"stages": list(made), "outputs": made}

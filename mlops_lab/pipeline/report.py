@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ..foundation.errors import LabError
-from ..foundation.records import read_json, write_bytes
+from ..foundation.records import read_json
+from ..foundation.whole_files import write_bytes
 from ..foundation.workspace import Workspace
 from .history import RunSummary
 from .record import StageRecord, read_record
@@ -262,14 +263,16 @@ def _body(
         _stage(name, item, records.get(name), folder) for name, item in run.stages.items()
     )
     trouble = "".join(_failure(end, folder) for end in failed)
-    refused = dict.fromkeys(item["reason"] for item in run.stages.values() if item.get("refused"))
-    said = "".join(f"<p>{_escape(reason)}</p>" for reason in refused)
+    left = [one for one in run.stages.values() if one.get("refused") or one.get("waiting")]
+    waits = any(one.get("waiting") for one in left)
+    why = "What this run waits for" if waits else "What was refused"
+    said = "".join(f"<p>{_escape(text)}</p>" for text in {one["reason"]: 0 for one in left})
     return (
         f"<header><h1>{_escape(title)}</h1><p>{_state(run.state)} "
         f"<span class='soft'>{_escape(facts)}{_escape(commit)}</span></p>"
         f"<p class='soft small'>run {_escape(run.run)}</p></header>"
         f"{'<h2>What went wrong</h2>' + trouble if trouble else ''}"
-        f"{'<h2>What was refused</h2>' + said if said else ''}{_cards(records)}"
+        f"{f'<h2>{why}</h2>{said}' if said else ''}{_cards(records)}"
         f"<h2>Timeline</h2>{_timeline(run, records)}<h2>Stages</h2>{stages}"
     )
 

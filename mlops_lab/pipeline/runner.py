@@ -32,6 +32,7 @@ from .source import SourceWatch, read_commit
 from .stage_run import StageRun, finish_stage, make_stage, restore_stage
 from .trigger import read_trigger
 from .warm_forks import WarmForks, forget_bytecode
+from .whereabouts import forget_whereabouts
 from .workers import Workers, end_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class RunEnd:
 
     run: str  # name of the run
     folder: Path  # its folder
-    state: str  # done, cached, refused, failed or cancelled
+    state: str  # done, cached, refused, waiting, failed or cancelled
     seconds: float  # how long it took
     stages: tuple[StageEnd, ...]  # in order
     partial: bool = False  # whether only some stages were asked for
@@ -63,6 +64,7 @@ def _start_run(
     facts |= {"commit": read_commit(settings.project), "process": os.getpid()}
     facts |= {"trigger": (options.trigger or read_trigger(settings)).as_dict()}
     given = {"settings": dump_settings(settings), "parameters": options.parameters}
+    given |= {"jobs": options.jobs, "chosen": sorted(options.stages or ())}
     write_json(lab.run(run) / "run.json", facts | given | describe_plan(pipeline, settings.project))
     ChainLog(lab.ledger).append("run-started", facts)
     return run
@@ -133,7 +135,7 @@ class _Run:
             self.ledger.extend(self.unwritten)
             self.unwritten.clear()
             write_json(self.folder / "ends" / f"{end.stage}.json", vars(end))
-            (self.folder / "now" / f"{end.stage}.json").unlink(missing_ok=True)
+            forget_whereabouts(self.folder, end.stage)
         self.ends[end.stage] = end
         if self.options.observer:
             self.options.observer(Progress(end.stage, end.state, 0, 0, end.seconds, end.reason))
@@ -214,6 +216,8 @@ def run_pipeline(
             run = _Run(pipeline, settings, replace(options, memory=None))
         run.start()
         lock.note(run.name)
+        if options.on_start:
+            options.on_start(run.folder)
         try:
             run.execute()
         finally:

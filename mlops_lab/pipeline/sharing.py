@@ -12,14 +12,14 @@ write whom the class trusts."""
 # %% auto #0
 __all__ = ['manifest_name', 'object_name', 'make_manifest', 'take_result', 'call_within', 'Sharing', 'open_sharing', 'outbox_of']
 
-# %% ../../notebooks/50_pipeline/34_sharing.ipynb #98da8df8
+# %% ../../notebooks/50_pipeline/34_sharing.ipynb #dc450681
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
-from uuid import uuid4
 
 from ..foundation.errors import LabError, RecordProblem
 from ..foundation.records import digest_file, digest_json, read_json, write_json
@@ -127,7 +127,7 @@ def take_result(
     wait: Callable[[float, Callable[[], Any]], Any],  # calls within so many seconds
 ) -> Result | None:  # now in the store, nothing if the shelf has none
     "Take a result from a shelf into the store, checked."
-    drafts = store.root / "objects" / f".{uuid4().hex[:8]}.part"
+    drafts = store.root / "objects" / f".{os.urandom(4).hex()}.part"
     drafts.mkdir(parents=True, exist_ok=True)
     draft = drafts / "manifest"
     try:

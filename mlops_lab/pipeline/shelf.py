@@ -18,7 +18,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 from ..foundation.errors import PipelineProblem
 
@@ -82,7 +81,7 @@ class FolderShelf:
         self._root.mkdir(exist_ok=True)
         place = self._root / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.with_name(f".{place.name}.{uuid4().hex[:8]}.part")
+        draft = place.with_name(f".{place.name}.{os.urandom(4).hex()}.part")
         try:
             shutil.copyfile(source, draft)
             with open(draft, "rb+") as file:
@@ -134,7 +133,7 @@ class AddressShelf:
     ) -> None:
         "Copy a file to the shelf, whole or not at all."
         place = f"{self._root}/{name}"
-        draft = place if self._whole else f"{place}.{uuid4().hex[:8]}.part"
+        draft = place if self._whole else f"{place}.{os.urandom(4).hex()}.part"
         self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
         self._files.put_file(str(source), draft)
         if not self._whole:

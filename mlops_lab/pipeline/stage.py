@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..foundation.errors import PipelineProblem
-from ..foundation.records import digest_bytes, digest_folder, read_json, write_bytes
+from ..foundation.records import digest_bytes, digest_folder, read_json
 from ..foundation.secrets import resolve_secret, resolved_secrets
 from ..foundation.settings import Settings, load_settings, read_settings
+from ..foundation.whole_files import write_bytes
 from ..foundation.workspace import Workspace, open_workspace
 from .figure import ShownFigure, draw_svg
 from .record import StageRecord, as_table, plain_number, write_record

@@ -8,11 +8,9 @@ cell ran, its record is valid, and it read and wrote what it declared."""
 # %% auto #0
 __all__ = ['StageRun', 'Needed', 'restore_stage', 'make_stage', 'finish_stage']
 
-# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #db80f080
-import json
+# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #9fcd02b0
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +27,7 @@ from .options import Progress, RunOptions
 from .plan import StageSpec
 from .record import StageRecord, read_record
 from .store import Result, Store
+from .whereabouts import note_whereabouts
 
 if TYPE_CHECKING:
     from mlops_lab.pipeline.checkpoint_store import Checkpoints
@@ -46,22 +45,6 @@ def _remove(
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-# %% ../../notebooks/50_pipeline/33_stage_run.ipynb #032689f1
-def _write_now(
-    folder: Path,  # of a run
-    progress: Progress,  # one step of a running stage
-) -> None:
-    "Let other processes see where a stage is."
-    place = folder / "now" / f"{progress.stage}.json"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    facts = vars(progress) | {"at": datetime.now(UTC).isoformat(timespec="milliseconds")}
-    draft = place.with_suffix(".part")
-    try:
-        draft.write_text(json.dumps(facts), encoding="utf-8")
-        draft.replace(place)
-    finally:
-        draft.unlink(missing_ok=True)
 
 # %% ../../notebooks/50_pipeline/33_stage_run.ipynb #b2261fd9
 @dataclass(frozen=True)
@@ -89,7 +72,7 @@ class StageRun:
         progress: Progress,  # one step
     ) -> None:
         "Tell one step to the observer and to whoever watches the folder."
-        _write_now(self.folder, progress)
+        note_whereabouts(self.folder, progress)
         if self.options.observer:
             self.options.observer(progress)
 

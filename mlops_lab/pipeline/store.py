@@ -22,6 +22,7 @@ from typing import Any
 
 from ..foundation.errors import RecordProblem
 from ..foundation.records import digest_file, read_json, write_json
+from ..foundation.whole_files import flush_file
 from .memory import Memory
 
 # %% ../../notebooks/50_pipeline/15_store.ipynb #9579451f
@@ -210,11 +211,7 @@ def _flush_read_only(
 ) -> None:
     "Have the disk keep a file, and forbid changing it."
     os.chmod(path, stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_file(path)
 
 
 def _link(

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlops_lab
 from ..foundation.errors import LabError, ServiceProblem
@@ -32,6 +33,10 @@ from ..foundation.settings import Settings, read_settings
 from ..foundation.workspace import open_workspace
 from .client import ServiceClient
 from .model_source import Scorer, SwappingSource, folder_source, registry_source
+from .routing import RoutedSource
+
+if TYPE_CHECKING:
+    from mlops_lab.serving.score_store import ScoreStore
 
 # %% ../../notebooks/60_serving/15_launcher.ipynb #4f42b83b
 _REFRESH_S = 0.2  # how soon a promoted model answers
@@ -69,7 +74,7 @@ def _leave_with_parent() -> None:
 
 
 def _keep_fresh(
-    source: SwappingSource,  # of the model
+    source: SwappingSource | RoutedSource,  # of the model
     stopped: threading.Event,  # set when the service ends
     log: Path | None,  # that tells of another model; None: look every time
 ) -> None:
@@ -84,6 +89,27 @@ def _keep_fresh(
             seen = now
 
     threading.Thread(target=watch, name="model-watch", daemon=True).start()
+
+# %% ../../notebooks/60_serving/15_launcher.ipynb #70cdfb54
+@contextmanager
+def _watched(
+    source: SwappingSource | RoutedSource,  # of the model
+    store: "ScoreStore",  # of the service
+    log: Path | None,  # that tells of another model
+) -> Iterator[None]:
+    "Follow promotions and trials for the length of a block."
+    stopped, keeper = threading.Event(), None
+    _keep_fresh(source, stopped, log)
+    if isinstance(source, RoutedSource):
+        from mlops_lab.serving.trial_keeper import start_keeper
+
+        keeper = start_keeper(source, store, stopped=stopped)
+    try:
+        yield
+    finally:
+        stopped.set()
+        if keeper is not None:
+            keeper.join(_GRACE_S)
 
 # %% ../../notebooks/60_serving/15_launcher.ipynb #1ef894a9
 def _state_of(
@@ -100,14 +126,18 @@ def _open_source(
     settings: Settings,  # of the lab
     bundle: Path | None,  # None: the champion of the registry
     load: Callable[[Path], Scorer] | None,  # None: the bundles' own scorer
-) -> SwappingSource:  # refreshed once
+) -> SwappingSource | RoutedSource:  # refreshed once
     if load is None:
         from mlops_lab.models.scorer import load_scorer as load
     if bundle is not None:
         return folder_source(bundle, load)
     from mlops_lab.tracking.registry import Registry
+    from mlops_lab.tracking.trials import Trials
 
-    return registry_source(Registry(open_workspace(settings), mirrored=False), load)
+    registry = Registry(open_workspace(settings), mirrored=False)
+    source = RoutedSource(registry_source(registry, load), Trials(registry), load=load)
+    source.refresh()  # a trial that runs goes on with the first request
+    return source
 
 # %% ../../notebooks/60_serving/15_launcher.ipynb #3145849c
 def serve(
@@ -126,22 +156,19 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the store is closed in order
     check_binding(settings)
     listener = _bind(settings.host, settings.port if port is None else port)
-    source, stopped = _open_source(settings, bundle, load), threading.Event()
+    source = _open_source(settings, bundle, load)
     source.current()
     address = settings.score_store_address or open_workspace(settings).create().score_store
-    with closing(ScoreStore(address, queue_limit=settings.service_queue_limit)) as store:
+    log = None if bundle is not None else open_workspace(settings).decisions
+    store = ScoreStore(address, queue_limit=settings.service_queue_limit)
+    with closing(store), _watched(source, store, log):
         app = create_app(settings, source, store)
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         config.timeout_graceful_shutdown = _GRACE_S
-        log = None if bundle is not None else open_workspace(settings).decisions
-        _keep_fresh(source, stopped, log)
         listener.listen(2048)
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()
-        try:
-            uvicorn.Server(config).run(sockets=[listener])
-        finally:
-            stopped.set()
+        uvicorn.Server(config).run(sockets=[listener])
 
 # %% ../../notebooks/60_serving/15_launcher.ipynb #8caf1a45
 def main(

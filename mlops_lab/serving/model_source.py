@@ -57,6 +57,8 @@ class LoadedModel:
 class ModelSource(Protocol):
     "Where the service gets its model."
 
+    sticky_by = "caller"  # what tells callers apart: caller, text, or a header by name
+
     def current(self) -> LoadedModel:
         "Give the model that answers now, or raise ModelProblem."
 
@@ -81,6 +83,16 @@ class ModelSource(Protocol):
         reason: str,  # what it said
     ) -> None:
         "Go back to the model before."
+
+    def saw(
+        self,
+        records: list,  # of one request, in the order of its texts
+    ) -> None:
+        "Hear of what was answered."
+
+    def families(self) -> list:  # of metrics.Family
+        "Give metrics of its own."
+        return []
 
 # %% ../../notebooks/60_serving/10_model_source.ipynb #e40ec6d0
 @dataclass(frozen=True)

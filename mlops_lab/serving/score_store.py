@@ -22,6 +22,7 @@ from mlops_lab.serving.score_tables import (
     feedback_row,
     open_engine,
     read_frame,
+    read_new_labels,
     read_score,
     score_row,
     write_rows,
@@ -47,6 +48,7 @@ class ScoreStore:
         self.read = partial(read_score, self._engine)
         self.count = partial(count_scores, self._engine)
         self.frame = partial(read_frame, self._engine)
+        self.new_labels = partial(read_new_labels, self._engine)
 
     @property
     def waiting(self) -> int:
@@ -75,7 +77,8 @@ class ScoreStore:
         source: str = "person",  # who says so
     ) -> None:
         "Store what someone says about a score; unknown ids are a KeyError."
-        if self.read(score_id) is None:
+        found = self.read(score_id)
+        if found is None or found["variant"] == "shadow":
             raise KeyError(score_id)
         _wait(self._queue.submit([feedback_row(score_id, label, source=source)]))
 

@@ -83,6 +83,7 @@ class ScoringService:
         texts: list[str],  # checked
         *,
         caller: str = "",  # who asks
+        key: str = "",  # that tells callers apart; "": by the first text
         wanted: str = "",  # variant a tester asks for
         name: str = "",  # of the model that must answer; "" for any
     ) -> list[ScoreRecord]:  # committed, same order
@@ -92,11 +93,12 @@ class ScoringService:
             raise Overloaded(found, expected=f"at most {self._limit} at once")
         self._in_work += len(texts)
         try:
-            model = _picked(self.source, caller, wanted, name)
+            model = _picked(self.source, key or texts[0], wanted, name)
             records = await _scored_safely(self.source, model, texts, caller)
             await _stored(self.store, records)
         finally:
             self._in_work -= len(texts)
+        _told(self.source, records, wanted)
         for record in records:
             self.metrics.saw_text(record.version, record.label)
         return records
@@ -107,7 +109,7 @@ class ScoringService:
     ) -> dict:  # the stored record with its feedback
         "Read one score, or refuse."
         found = await asyncio.to_thread(self.store.read, score_id)
-        return found or _unknown(score_id)
+        return _shown(found) or _unknown(score_id)
 
     async def take_feedback(
         self,
@@ -125,11 +127,11 @@ class ScoringService:
 # %% ../../notebooks/60_serving/11_scoring.ipynb #6beced6d
 def _picked(
     source: ModelSource,  # gives the models
-    caller: str,  # who asks
+    key: str,  # that tells callers apart
     wanted: str,  # variant a tester asks for
     name: str,  # of the model that must answer; "" for any
 ) -> LoadedModel:  # answers the whole request
-    model = source.pick(caller, wanted)
+    model = source.pick(key, wanted)
     if name and model.name != name and not wanted:
         model = source.current()
     if name and model.name != name:
@@ -175,6 +177,21 @@ async def _stored(
     except TimeoutError:
         raise ServiceProblem(f"not stored after {_STORE_WAIT_S:g} s") from None
 
+# %% ../../notebooks/60_serving/11_scoring.ipynb #66ed5514
+def _told(
+    source: ModelSource,  # that hears of answers
+    records: list[ScoreRecord],  # of one request
+    wanted: str,  # variant a tester asked for
+) -> None:
+    if not wanted:  # testers choose, and a trial compares what chance chose
+        source.saw(records)
+
+
+def _shown(
+    found: dict | None,  # a stored record
+) -> dict | None:  # nothing for a copy, which nobody was answered with
+    return found if found and found["variant"] != "shadow" else None
+
 
 def _unknown(
     score_id: str,  # nobody knows
@@ -189,4 +206,4 @@ def service_families(
     "Give the metrics of this moment."
     gauges = (("texts_in_work", service.in_work), ("rows_waiting", service.store.waiting))
     now = [Family(f"mlops_lab_{n}", "gauge", "Now.", (("", {}, v),)) for n, v in gauges]
-    return service.metrics.families() + now
+    return service.metrics.families() + now + service.source.families()

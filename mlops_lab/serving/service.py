@@ -148,11 +148,29 @@ async def _no_route(
         {"error": found, "expected": "a route of this service", "remedy": "GET /docs"}, status
     )
 
+# %% ../../notebooks/60_serving/13_service.ipynb #9fd0084c
+_VARIANTS = ("", "champion", "canary")
+
+
+def _routing(
+    request: Request,  # as it came
+    caller: str = "",  # as the body names it
+) -> dict[str, str]:  # key and wanted
+    "Read what tells callers apart, and what a tester asks for."
+    wanted = request.headers.get("x-variant", "")
+    if wanted not in _VARIANTS:
+        raise Refusal(422, f"x-variant is {wanted[:40]!r}", expected="champion or canary")
+    by = request.app.state.service.source.sticky_by
+    if by == "caller":
+        return {"key": request.headers.get("x-caller", caller), "wanted": wanted}
+    return {"key": "" if by == "text" else request.headers.get(by, ""), "wanted": wanted}
+
 # %% ../../notebooks/60_serving/13_service.ipynb #3b9bf9a2
 async def _post_score(request: Request) -> Response:
     state = request.app.state
     asked = read_score_request(await _read_body(request, state.limits.body_bytes), state.limits)
-    records = await state.service.answer(asked.texts, caller=asked.caller)
+    told = _routing(request, asked.caller)
+    records = await state.service.answer(asked.texts, caller=asked.caller, **told)
     return _json(score_answer(asked, records))
 
 
@@ -181,7 +199,8 @@ async def _post_infer(request: Request) -> Response:
     state = request.app.state
     name = _named_model(request).name
     asked = read_infer_request(await _read_body(request, state.limits.body_bytes), state.limits)
-    return _json(infer_answer(asked, await state.service.answer(asked.texts, name=name)))
+    records = await state.service.answer(asked.texts, name=name, **_routing(request))
+    return _json(infer_answer(asked, records))
 
 
 async def _get_model(request: Request) -> Response:

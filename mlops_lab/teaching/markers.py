@@ -100,7 +100,8 @@ def _stub(
     first = next((line for line in region.lines if line.strip()), "")
     indent = first[: len(first) - len(first.lstrip())]
     if indent:
-        return [f"{indent}{comment}", f"{indent}raise NotImplementedError()"]
+        missing = "raise NotImplementedError()"  # the student's part: says so until it is written
+        return [f"{indent}{comment}", f"{indent}{missing}"]
     names = [name for name in _assigned_names(region.lines) if name not in known]
     return [comment, *(f"{name} = ..." for name in names)]
 

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 from ..foundation.errors import CourseProblem
-from ..foundation.records import write_bytes
+from ..foundation.whole_files import write_bytes
 from .lessons import Lesson, grading_of, read_lesson
 from .markers import release_source, solution_source, split_regions
 from .texts import LANGUAGES, read_texts, require_language

@@ -43,7 +43,7 @@ class ShownRun:
     @property
     def status(self) -> str:
         "Its state in MLflow's words."
-        if self.state in ("done", "cached", "refused"):
+        if self.state in ("done", "cached", "refused", "waiting"):
             return "FINISHED"
         return "KILLED" if self.state in ("cancelled", "interrupted") else "FAILED"
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..foundation.errors import RecordProblem
-from ..foundation.records import written_whole
+from ..foundation.whole_files import written_whole
 from ..foundation.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -33,6 +33,15 @@ class Withdrawal:
         return f"version {self.number} was taken back on {self.at[:10]} by {who}: {self.reason}"
 
 
+def _withdrawn_by(
+    entry: Entry,  # a line of the decision log
+) -> int | None:  # number of a version; nothing if it takes none back
+    "Say which version a line takes back: a champion, or a canary."
+    if entry.kind == "canary_end" and entry.data["decision"] == "roll back":
+        return entry.data["number"]
+    return entry.data["withdrawn"] if entry.kind == "rollback" else None
+
+
 def find_withdrawal(
     entries: Sequence[Entry],  # lines of the decision log
     digest: str,  # of a bundle folder
@@ -44,9 +53,9 @@ def find_withdrawal(
         data = entry.data
         if entry.kind in ("promote", "rollback") and digests.get(data["number"]) == digest:
             found = None
-        elif entry.kind == "rollback" and digests.get(data["withdrawn"]) == digest:
+        elif digests.get(_withdrawn_by(entry)) == digest:
             said = {name: data[name] for name in ("by", "role", "reason")}
-            found = Withdrawal(data["withdrawn"], entry.at, **said, line=entry.digest)
+            found = Withdrawal(_withdrawn_by(entry), entry.at, **said, line=entry.digest)
     return found
 
 # %% ../../notebooks/40_tracking/07_withdrawal.ipynb #c0813a4e

@@ -105,3 +105,17 @@ def test_real_data_is_described_and_exported(call, real_data, monkeypatch, tmp_p
     assert "defect: test: row 91 holds the texts of 31 rows" in told.output
     out = ["export", "goemotions", "--rows", "100000", "--out", "all.jsonl", "--json"]
     assert answer(call(*out))["rows"] == 54_263
+
+
+def test_review_goes_out_as_a_table_and_comes_back_as_decisions(call, tmp_path):
+    told = answer(call("review", "mine.csv", "--table", "review.csv", "--json"))
+    assert len(told["rules"]) == 12 and len(told["accepted"]) == 9 and not told["taken"]
+    table = pd.read_csv(tmp_path / "review.csv", dtype=str, keep_default_na=False)
+    table.loc[table["rule"] == "emoji", ["decision", "why"]] = ["accept", "ours are random"]
+    table.to_csv(tmp_path / "review.csv", index=False)
+    nameless = call("review", "mine.csv", "--take", "review.csv", "--json")
+    assert "has no by" in answer(nameless, code=1)["error"]["found"]
+    assert not (tmp_path / "cleaning.yaml").exists()
+    shown = call("review", "mine.csv", "--take", "review.csv", "--by", "Ana")
+    assert shown.exit_code == 0 and "10 of 12 rules are accepted (cleaning.yaml)" in shown.output
+    assert "by: Ana" in (tmp_path / "cleaning.yaml").read_text()

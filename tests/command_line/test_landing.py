@@ -90,8 +90,9 @@ def test_each_state_has_sign_word_and_next_command(settings, state, sign, word, 
 
 def test_links_lead_from_the_notebook_to_the_files(settings, monkeypatch):
     run_once(settings, "a", "done")
-    (settings.project / "work").mkdir()
-    (settings.project / "work" / "lab0.es.ipynb").write_text("{}")
+    own = "work"  # the student's folder in the project
+    (settings.project / own).mkdir()
+    (settings.project / own / "lab0.es.ipynb").write_text("{}")
     apps = settings.project / "notebooks" / "apps"
     apps.mkdir(parents=True)
     monkeypatch.chdir(apps)
@@ -99,7 +100,7 @@ def test_links_lead_from_the_notebook_to_the_files(settings, monkeypatch):
     assert set(links) == {
         "../../.lab/runs/a/report.html",
         "../../.lab/runs/a/notebooks/ingest.ipynb",
-        "../../work/lab0.es.ipynb",
+        f"../../{own}/lab0.es.ipynb",
     }
     assert all((apps / address).exists() for address in links)
 

@@ -4,8 +4,12 @@ import io
 import sys
 
 import pytest
+from rich.console import Console
 
 from mlops_lab.command_line.progress import BarProgress, LineProgress, make_progress, spell_end
+from mlops_lab.foundation.chain import ChainLog
+from mlops_lab.foundation.records import write_json
+from mlops_lab.foundation.workspace import Workspace
 from mlops_lab.pipeline.options import Progress
 
 STEPS = [
@@ -17,6 +21,11 @@ STEPS = [
     Progress("train", "kernel died", seconds=70.0, reason="the kernel died in cell 2\nand more"),
     Progress("score", "never run"),
 ]
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Workspace(tmp_path / "lab").create()
 
 
 def tell(shown):
@@ -48,32 +57,50 @@ def test_a_log_gets_one_line_for_each_end_and_no_escape_codes():
     assert "\x1b" not in stream.getvalue() and "running" not in stream.getvalue()
 
 
-def test_bars_leave_the_same_lines_behind():
+def test_bars_leave_the_same_lines_behind(lab):
     lines, bars = io.StringIO(), io.StringIO()
     tell(LineProgress(5, lines))
-    tell(BarProgress(5, bars))
+    tell(BarProgress(5, lab, stream=bars))
     said = [line.rstrip() for line in bars.getvalue().splitlines()]
     assert [line for line in lines.getvalue().splitlines() if line not in said] == []
 
 
-def test_a_stage_name_is_never_read_as_markup():
+def test_a_stage_name_is_never_read_as_markup(lab):
     bars = io.StringIO()
-    with BarProgress(1, bars) as shown:
+    with BarProgress(1, lab, stream=bars) as shown:
         shown(Progress("[red]x[/red]", "done", seconds=1.0))
     assert "[red]x[/red]" in bars.getvalue()
 
 
-def test_a_run_that_breaks_stops_its_bars():
-    with pytest.raises(RuntimeError), BarProgress(1, io.StringIO()) as shown:
+def test_a_run_that_breaks_stops_its_bars(lab):
+    with pytest.raises(RuntimeError), BarProgress(1, lab, stream=io.StringIO()) as shown:
         shown(STEPS[1])
         raise RuntimeError
     assert shown._bars.live.is_started is False
 
 
 @pytest.mark.parametrize("terminal, kind", [(True, BarProgress), (False, LineProgress)])
-def test_bars_are_for_terminals_only(monkeypatch, terminal, kind):
+def test_bars_are_for_terminals_only(monkeypatch, lab, terminal, kind):
     stream = io.StringIO()
     stream.isatty = lambda: terminal
     monkeypatch.setattr(sys, "stderr", stream)
-    assert type(make_progress(3)) is kind
-    assert make_progress(3, quiet=True) is None
+    assert type(make_progress(3, lab)) is kind
+    assert make_progress(3, lab, quiet=True) is None
+
+
+def test_a_bar_tells_how_long_the_run_still_takes(lab):
+    ledger, run = ChainLog(lab.ledger), {"run": "one"}
+    ledger.append("run-started", run | {"pipeline": "demo"})
+    ledger.append("stage", run | {"stage": "ingest", "state": "done", "seconds": 40.0})
+    ledger.append("stage", run | {"stage": "train", "state": "done", "seconds": 20.0})
+    facts = {"pipeline": "demo", "after": {"ingest": [], "train": ["ingest"]}, "jobs": 2}
+    write_json(lab.run("two") / "run.json", facts)
+    bars = io.StringIO()
+    with BarProgress(2, lab, stream=bars) as shown:
+        shown.start(lab.run("two"))
+        shown(STEPS[0])
+        shown._bars.refresh()
+        seen = shown._bars.get_renderable()
+        table = Console(file=bars, force_terminal=False, width=120)
+        table.print(seen)
+    assert "about 60 s left" in bars.getvalue()

@@ -63,7 +63,7 @@ def test_online_and_offline_agree_exactly_on_ten_thousand_entities(store):
 def test_a_difference_is_found(store):
     store.materialise(TABLE)
     entity = TABLE["entity"].iloc[-1]
-    with sqlite3.connect(store.path) as other:
+    with sqlite3.connect(store.address) as other:
         other.execute(
             "UPDATE author_activity SET messages = messages + 1 WHERE entity = ?", (entity,)
         )
@@ -86,7 +86,7 @@ def test_a_reader_sees_all_of_a_materialisation_or_nothing(store):
     seen, stop = set(), threading.Event()
 
     def read():
-        reader = FeatureStore(store.path, VIEW)
+        reader = FeatureStore(store.address, VIEW)
         while not stop.is_set():
             seen.add(reader.get(busiest)["messages"])
         reader.close()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_lab.data.preparation import clean_text, cleaning_effects, prepare_frame
+from mlops_lab.data.preparation import clean_text, prepare_frame
 from mlops_lab.data.world import world_frame
 from mlops_lab.foundation.errors import DataProblem
 
@@ -83,18 +83,3 @@ def test_null_texts_are_refused():
         prepare_frame(pd.DataFrame({"id": ["1"], "text": [None], "label": ["x"]}))
     with pytest.raises(TypeError, match="not bytes"):
         clean_text(b"text")
-
-
-def test_effects_are_counted():
-    before = pd.Series(["a  b", "&amp; c", "x@y.zz", "soooo!!!!", "\u200b", "plain"])
-    after = before.map(clean_text)
-    effects = cleaning_effects(before, after).set_index("effect")["rows"]
-    assert effects.to_dict() == {
-        "changed at all": 5,
-        "white space": 1,
-        "html entity": 1,
-        "masked address or name": 1,
-        "repeated letter": 1,
-        "repeated mark": 1,
-        "empty after cleaning": 1,
-    }

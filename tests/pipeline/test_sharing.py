@@ -307,7 +307,6 @@ def test_a_secret_of_a_stage_is_not_offered(students, bench, shelf, monkeypatch)
 
 
 def test_shared_results_travel_through_the_memory_of_fsspec(bench, chain):
-    pytest.importorskip("fsspec")
     ana, ben = (Student(bench, name, "memory://class/store") for name in ("ana", "ben"))
     ana.run(chain)
     assert ana.told == {"offered": 3, "kept": [], "trouble": ""}
@@ -336,8 +335,6 @@ def web(shelf):
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_shared_results_can_be_read_from_a_web_server(bench, students, chain, shelf, web):
-    pytest.importorskip("fsspec")
-    pytest.importorskip("aiohttp")
     students[0].run(chain)
     ben = Student(bench, "web", web, remote_store_write="off")
     end = ben.run(chain)

@@ -1,8 +1,11 @@
 """The real program around the keyword scorer; run as a child process by the tests."""
 
+import multiprocessing
+import os
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
+from zlib import crc32
 
 from serving_examples import KeywordScorer
 
@@ -20,23 +23,55 @@ class Errs(KeywordScorer):
         return super().score(texts)
 
 
+class Worse(KeywordScorer):
+    """Wrong on four texts of ten, and always on the same ones."""
+
+    def score(self, texts):
+        scores = super().score(texts)
+        for row, text in enumerate(texts):
+            if crc32(text.encode()) % 10 < 4:
+                scores.top[row] = "sadness" if scores.top[row] == "joy" else "joy"
+        return scores
+
+
+class Dies(KeywordScorer):
+    """Ends its process, but only where it makes shadow copies."""
+
+    def score(self, texts):
+        if multiprocessing.parent_process() is not None:
+            os.abort()
+        return super().score(texts)
+
+
+class Broken(KeywordScorer):
+    """Does not even warm up."""
+
+    def score(self, texts):
+        raise ValueError("a planted fault")
+
+
+KINDS = {"errs": Errs, "worse": Worse, "dies": Dies, "broken": Broken}
+
+
 def load(folder):
     """Every label ends in the bundle's mark, so that an answer tells which model gave each text."""
     name, mark = (Path(folder) / "name.txt").read_text(), Path(folder) / "mark.txt"
+    kind = Path(folder) / "kind.txt"  # another way to answer, with the same labels
     if not mark.exists():
-        return KeywordScorer(name=name)
+        return KINDS.get(kind.read_text() if kind.exists() else "", KeywordScorer)(name=name)
     labels = tuple(f"{label}-{mark.read_text()}" for label in KeywordScorer.labels)
     return (Errs if mark.read_text() == "errs" else KeywordScorer)(name, labels)
 
 
-parser = ArgumentParser()
-parser.add_argument("--port", type=int)
-parser.add_argument("--bundle", type=Path)
-parser.add_argument("--with-parent", action="store_true")
-options = parser.parse_args()
-if options.with_parent:
-    launcher._leave_with_parent()
-try:
-    launcher.serve(read_settings(), port=options.port, bundle=options.bundle, load=load)
-except LabError as problem:
-    sys.exit(str(problem))
+if __name__ == "__main__":  # the process of the shadow copies imports this file
+    parser = ArgumentParser()
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--with-parent", action="store_true")
+    options = parser.parse_args()
+    if options.with_parent:
+        launcher._leave_with_parent()
+    try:
+        launcher.serve(read_settings(), port=options.port, bundle=options.bundle, load=load)
+    except LabError as problem:
+        sys.exit(str(problem))

@@ -5,12 +5,18 @@ import pytest
 
 from mlops_lab.foundation.errors import DataProblem
 from mlops_lab.models.evaluation import confusion_matrix, macro_f1
-from mlops_lab.tracking.gate import Challenge, Thresholds, judge, mcnemar, paired_gain
+from mlops_lab.tracking.challenge import Challenge, Thresholds
+from mlops_lab.tracking.comparison import mcnemar, paired_gain, sign_test
+from mlops_lab.tracking.gate import judge
 
 LABELS = np.array(["anger", "joy", "neutral", "sadness"])
-CHECKS = {"latency_ms": 1.0, "serving": {"passed": True, "message": "loads alone"}}
+SERVED = {"passed": True, "message": "it answers"}
+BEHAVED = {"negation": ([True] * 30 + [False] * 10, None), "names": ([True] * 40, None)}
+CHECKS = {"latency_ms": 1.0, "serving": SERVED, "service": SERVED}
+CHECKS |= {"behaviour": BEHAVED, "behaviour_judged": True}
 RULES = ["macro-F1", "better than the champion", "rows won", "test rows", "no leak"]
-RULES += ["no group worse", "latency", "loads alone", "not taken back"]
+RULES += ["no group worse", "behaviour", "no behaviour worse", "latency", "loads alone"]
+RULES += ["serves", "not taken back"]
 NOT_BETTER = ["better than the champion", "rows won"]
 
 
@@ -85,6 +91,10 @@ def test_the_first_candidate_needs_quality_only(case):
         ({"latency_ms": None}, "latency"),
         ({"serving": {"passed": False, "message": "needs tensorflow"}}, "loads alone"),
         ({"serving": {}}, "loads alone"),
+        ({"service": {"passed": False, "message": "no answer"}}, "serves"),
+        ({"service": {}}, "serves"),
+        ({"behaviour": {}}, "behaviour"),
+        ({"behaviour": {"names": ([True] * 19 + [False] * 21, None)}}, "behaviour"),
     ],
 )
 def test_slow_or_unserved_candidates_are_refused(case, changes, rule):
@@ -220,3 +230,38 @@ def test_an_approval_lets_nothing_else_pass(case):
     back = {"withdrawn": "taken back", "approved": "approved by Ana (owner)"}
     verdict = judge(Challenge(truth, champion, champion, groups, **CHECKS, **back))
     assert failed(verdict) == NOT_BETTER
+
+
+def behave(**pairs):
+    """Cases of candidate and champion by capability, from how many of 40 each passed."""
+    return {
+        name: ([i < a for i in range(40)], [i < b for i in range(40)])
+        for name, (a, b) in pairs.items()
+    }
+
+
+def test_a_capability_that_is_lost_is_refused_and_luck_is_not(case):
+    truth, champion, groups, rng = case
+    better = draw_answers(truth, 0.72, rng)
+
+    def ask(**pairs):
+        checks = CHECKS | {"behaviour": behave(**pairs)}
+        return judge(Challenge(truth, better, champion, groups, **checks))
+
+    assert ask(negation=(30, 30), names=(38, 40)).passed
+    assert ask(negation=(27, 30), names=(40, 40)).passed  # 3 lost of 40: within chance
+    lost = ask(negation=(20, 30), names=(40, 40))
+    assert failed(lost) == ["no behaviour worse"] and "negation -0.250" in " ".join(lost.as_lines())
+    assert "worst: negation" in " ".join(ask(negation=(29, 30), names=(40, 40)).as_lines())
+
+
+def test_behaviour_is_judged_only_where_the_cases_know_the_labels(case):
+    truth, champion, groups, _ = case
+    checks = CHECKS | {"behaviour": {"typos": ([False] * 40, None)}, "behaviour_judged": False}
+    verdict = judge(Challenge(truth, champion, None, groups, **checks))
+    assert verdict.passed and "no case knows the labels" in " ".join(verdict.as_lines())
+
+
+def test_a_fair_coin_is_not_suspicious():
+    assert sign_test(20, 20) > 0.5 and sign_test(0, 9) == pytest.approx(1.0)
+    assert sign_test(9, 0) == pytest.approx(2**-9)
