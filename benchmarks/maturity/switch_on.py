@@ -3,10 +3,11 @@
     python benchmarks/maturity/switch_on.py
 
 In a fresh clone of this commit, with real runs of the case study (profile small): first without a
-gate, then with gate and deployment, then with the monitor, then on a schedule with data that grows,
-then with a canary on a share of the callers, then with tests that a hook starts at each commit. After each step the evidence is read anew. Ends
-with status 1 if a step does not raise what it should, or lowers anything. The result is written to
-`switched_on.json`. Retraining by alerts is not in the lab yet, so what asks for it stays low.
+gate, then with gate and deployment, with scores and the monitor, on a schedule with data that
+grows, with a canary on a share of the callers, and with tests that a hook starts at each commit.
+After each step the evidence is read anew. Ends with status 1 if a step does not raise what it
+should, or lowers anything. The result is written to `switched_on.json`. Retraining by alerts is
+not in the lab yet, so what asks for it stays low.
 """
 
 import json
@@ -44,7 +45,8 @@ RAISES = {
     "CI": {"TST-6", "TST-1"},
 }
 HOOK = """#!/bin/sh
-MLOPS_LAB_TRIGGER=ci "{python}" -m pytest tests/foundation/test_chain.py tests/maturity/test_bank.py -q -x \\
+MLOPS_LAB_TRIGGER=ci "{python}" -m pytest tests/foundation/test_chain.py \\
+  tests/maturity/test_bank.py -q -x \\
   --junitxml=.lab/tests/$(git rev-parse --short=12 HEAD).xml >> .lab/ci.log 2>&1
 """
 
