@@ -3,29 +3,34 @@
     python benchmarks/maturity/switch_on.py
 
 In a fresh clone of this commit, with real runs of the case study (profile small): first without a
-gate, then with gate and deployment, then with the monitor, then on a schedule with data that grows,
-then with tests that a hook starts at each commit. After each step the evidence is read anew. Ends
-with status 1 if a step does not raise what it should, or lowers anything. The result is written to
-`switched_on.json`. A canary is tried by hand (`mlops-lab canary`); retraining by alerts is not in the
-lab yet, so what asks for it stays low.
+gate, then with gate and deployment, with scores and the monitor, on a schedule with data that
+grows, with a canary on a share of the callers, and with tests that a hook starts at each commit.
+After each step the evidence is read anew. Ends with status 1 if a step does not raise what it
+should, or lowers anything. The result is written to `switched_on.json`. Retraining by alerts is
+not in the lab yet, so what asks for it stays low.
 """
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
+from mlops_lab.foundation.workspace import Workspace
 from mlops_lab.maturity.answers import Answer, Sheet
 from mlops_lab.maturity.assessment import assess
 from mlops_lab.maturity.bank import read_bank
 from mlops_lab.maturity.evidence import gather_evidence
+from mlops_lab.tracking.registry import Registry
 
 PROJECT, BANK = Path(__file__).parents[2], read_bank()
 EVERYTHING = Sheet(BANK.version, {name: Answer(3) for name in BANK.criteria}, "everybody")
@@ -33,13 +38,15 @@ MAIN = "from mlops_lab.command_line.program import main; main(prog_name='mlops-l
 # What each step has to raise.
 RAISES = {
     "data, training, evaluation": {"DAT-1", "EXP-7"},
-    "gate, deployment, scores": {"PIP-7", "DEP-3", "DEP-2"},
-    "monitor": {"MON-2"},
+    "gate, deployment": {"PIP-7", "DEP-2", "DEP-3"},
+    "scores, monitor": {"MON-1", "MON-2"},
     "schedule": {"PIP-1", "PIP-4", "PIP-8", "DAT-4"},
+    "canary": {"DEP-4", "DEP-5"},
     "CI": {"TST-6", "TST-1"},
 }
 HOOK = """#!/bin/sh
-MLOPS_LAB_TRIGGER=ci "{python}" -m pytest tests/foundation/test_chain.py tests/models -q -x \\
+MLOPS_LAB_TRIGGER=ci "{python}" -m pytest tests/foundation/test_chain.py \\
+  tests/maturity/test_bank.py -q -x \\
   --junitxml=.lab/tests/$(git rev-parse --short=12 HEAD).xml >> .lab/ci.log 2>&1
 """
 
@@ -82,6 +89,41 @@ def on_schedule(clone: Path) -> None:
         writer.join()
 
 
+def with_canary(clone: Path) -> None:
+    """A service, callers, a version on trial, and the way back."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = str(sock.getsockname()[1])
+    own = os.environ | {"PYTHONPATH": str(clone)}
+    words = [sys.executable, "-c", MAIN, "serve", "--port", port]
+    server = subprocess.Popen(words, cwd=clone, env=own, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            with suppress(OSError):
+                ask(port, "hello", "start")
+                break
+            time.sleep(0.2)
+        champion = Registry(Workspace(clone / ".lab"), mirrored=False).champion().number
+        other = "1" if champion != 1 else "2"
+        command = (sys.executable, "-c", MAIN, "canary")
+        run(clone, *command, "start", other, "--share", "0.5", "--port", port, "--again")
+        for number in range(60):
+            ask(port, f"It went well, number {number}", f"caller {number}")
+        run(clone, *command, "stop", "--roll-back", "--reason", "a drill")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def ask(port: str, text: str, caller: str) -> None:
+    """One request of a client."""
+    body = json.dumps({"text": text, "caller": caller}).encode()
+    head = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/score", body, head)
+    with urllib.request.urlopen(request, timeout=10) as told:
+        told.read()
+
+
 def with_ci(clone: Path) -> None:
     """Three commits, each tested by a hook that nobody has to remember."""
     hook = clone / ".git" / "hooks" / "post-commit"
@@ -97,9 +139,10 @@ def with_ci(clone: Path) -> None:
 STEPS: dict[str, Callable[[Path], None]] = {
     "clone": lambda clone: run(clone, "git", "clone", "-q", str(PROJECT), "."),
     "data, training, evaluation": lambda clone: lab(clone, "--until", "evaluate"),
-    "gate, deployment, scores": lambda clone: lab(clone, "--until", "score"),
-    "monitor": lambda clone: lab(clone),
+    "gate, deployment": lambda clone: lab(clone, "--until", "deploy"),
+    "scores, monitor": lambda clone: lab(clone),
     "schedule": on_schedule,
+    "canary": with_canary,
     "CI": with_ci,
 }
 

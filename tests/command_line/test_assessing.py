@@ -78,3 +78,22 @@ def test_the_library_of_the_assessment_stays_out_of_help(call):
     before = "import sys, atexit; atexit.register(lambda: print(sorted(m for m in sys.modules if "
     before += "m.startswith('mlops_lab.maturity') or m == 'ipywidgets')))"
     assert call("assess", "--help", before=before).stdout.strip().endswith("[]")
+
+
+def test_without_voila_the_web_page_names_the_extra(call):
+    before = "import importlib.util as u; real = u.find_spec\n"
+    before += "u.find_spec = lambda name, *rest: None if name == 'voila' else real(name, *rest)"
+    told = call("assess", "--web", before=before)
+    assert told.returncode == 1 and "the extra 'web'" in told.stderr
+    assert "pip install 'mlops-lab[web]'" in told.stderr and not told.stdout
+
+
+@pytest.mark.parametrize("words", [("--check", "google:1"), ("--json",), ("--save",)])
+def test_the_web_page_goes_with_no_other_answer(call, words):
+    told = call("assess", "--web", *words)
+    assert told.returncode == 2 and "--web asks" in told.stderr
+
+
+def test_the_report_can_be_a_pdf(call, home):
+    assert "written: report.pdf" in call("assess", "--report", "report.pdf").stdout
+    assert (home / "report.pdf").read_bytes().startswith(b"%PDF-")
