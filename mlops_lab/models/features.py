@@ -165,8 +165,7 @@ class NgramFeatures:
         text: str,  # any text
     ) -> Counter:  # how often each feature number occurs
         "Count the features of one text."
-        words = tokens(text)
-        return Counter(chain(self.pair_ids(words), *map(self.word_ids, words)))
+        return Counter(chain(self.pair_ids(words := tokens(text)), *map(self.word_ids, words)))
 
     def bags(
         self,
@@ -174,9 +173,9 @@ class NgramFeatures:
     ) -> Bags:  # their features
         "Count the features of many texts."
         if self.settings.ordered:
-            known, last = self._numbers.get, self.size - 1
-            firsts = (tokens(text)[:_ORDER_LIMIT] for text in texts)
-            return _ordered_bags([[known("w|" + word, last) for word in words] for words in firsts])
+            numbers, last = self._numbers, self.size - 1
+            rows = (tokens(text)[:_ORDER_LIMIT] for text in texts)
+            return _ordered_bags([[numbers.get("w|" + w, last) for w in words] for words in rows])
         return _counted_bags([self.bag(text) for text in texts])
 
     def unknown_share(
