@@ -16,6 +16,7 @@ sys.modules.setdefault("rfc3987_syntax", None)
 PROJECT = Path(__file__).parent.parent
 
 
+@pytest.hookimpl(trylast=True)  # once the report itself is there
 def pytest_configure(config: pytest.Config) -> None:
     """Say in a JUnit report which commit was tested and who asked, so that it proves something."""
     from _pytest.junitxml import xml_key  # pytest-xdist loses what the public fixture records

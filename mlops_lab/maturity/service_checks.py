@@ -129,7 +129,7 @@ def _was_tried(traces: Traces) -> Finding:
         since = {str(e.data["number"]): e.at for e in reversed(lab.decided("promote"))}
         ended = {str(e.data["number"]): e.at for e in lab.decided("canary_end")}
         for version, first in lab.scores.tried:
-            over = min(filter(None, (since.get(version), ended.get(version))), default="")
+            over = ended.get(version) or since.get(version)  # an old champion may be tried again
             if over:
                 (good if first < over else late).append(f"{lab.scores.ref}: {version}")
     found = grade("S04", good, against=late)

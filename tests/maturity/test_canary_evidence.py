@@ -78,3 +78,11 @@ def test_a_promotion_that_names_another_trial_is_not_believed(tmp_path, link):
     assert trial_of(lab, lab.decided("promote")[-1]) is None
     found = findings(tmp_path)
     assert found["S10"].reason == "broken" and found["V06"].reason == "broken"
+
+
+def test_an_old_champion_may_be_tried_again(tmp_path):
+    log = ChainLog(Workspace(tmp_path / ".lab").create().decisions)
+    log.append("promote", {"number": 2, "evidence": {"run_id": "r", "reasons": []}, **SIGNED})
+    a_trial(tmp_path, decision="roll back")
+    found = findings(tmp_path)["S04"]
+    assert (found.ceiling, found.reason) == (1, "few")
