@@ -16,8 +16,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 		{ echo "error: $$($(PYTHON) --version) found, Python 3.11 or newer expected; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable ".[lab,serve,dev]" || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[lab,serve,dev]"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable ".[lab,web,serve,dev]" || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[lab,web,serve,dev]"
 	@touch $@
 
 setup: $(VENV)/.installed  ## Install the lab into .venv
