@@ -269,7 +269,7 @@ def write_scores(lab: Workspace, version: str, *, variant: str, caller: str, day
     facts |= {"chars": 7, "words": 2, "oov_rate": 0.0}
     records = [ScoreRecord(score_id=new_score_id(), **facts) for _ in range(2)]
     said = [feedback_row(one.score_id, "joy", source="audit") for one in records]
-    said = [(table, row | {"at": at}) for table, row in said]
+    said = [(table, (score, label, at, who)) for table, (score, label, _, who) in said]
     write_rows(engine, [*map(score_row, records), *said])
     engine.dispose()
 
