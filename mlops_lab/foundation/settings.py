@@ -78,6 +78,8 @@ _CHOICES = {
     "remote_store_write": ("on", "off"),
     "canary_automatic": ("all", "rollback", "none"),
 }
+
+# %% ../../notebooks/10_foundation/02_settings.ipynb #7fe1198f
 _RANGES = {
     "rows": (100, 10**9),
     "port": (1, 65535),
