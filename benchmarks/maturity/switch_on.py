@@ -12,6 +12,7 @@ not in the lab yet, so what asks for it stays low.
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from mlops_lab.maturity.assessment import assess
 from mlops_lab.maturity.bank import read_bank
 from mlops_lab.maturity.evidence import gather_evidence
 from mlops_lab.tracking.registry import Registry
+from mlops_lab.tracking.trials import Trials
 
 PROJECT, BANK = Path(__file__).parents[2], read_bank()
 EVERYTHING = Sheet(BANK.version, {name: Answer(3) for name in BANK.criteria}, "everybody")
@@ -103,13 +105,15 @@ def with_canary(clone: Path) -> None:
                 ask(port, "hello", "start")
                 break
             time.sleep(0.2)
-        champion = Registry(Workspace(clone / ".lab"), mirrored=False).champion().number
-        other = "1" if champion != 1 else "2"
+        registry = Registry(Workspace(clone / ".lab"), mirrored=False)
+        other = "1" if registry.champion().number != 1 else "2"
         command = (sys.executable, "-c", MAIN, "canary")
         run(clone, *command, "start", other, "--share", "0.5", "--port", port, "--again")
         for number in range(60):
             ask(port, f"It went well, number {number}", f"caller {number}")
-        run(clone, *command, "stop", "--roll-back", "--reason", "a drill")
+            time.sleep(0.1)  # the service looks for a new trial now and then
+        if Trials(registry).running():  # or else the service has sent it back by itself
+            run(clone, *command, "stop", "--roll-back", "--reason", "a drill")
     finally:
         server.terminate()
         server.wait()
@@ -176,6 +180,9 @@ def main() -> int:
             print(f"{name}: {step['proved']} points, {step['by evidence alone']}, lost {lost}")
             print(f"    gained: {' '.join(f'{k}={v}' for k, v in gained.items())}", flush=True)
             before = seen
+            keep = os.environ.get("MLOPS_LAB_KEEP_CLONE")
+            if keep and wrong:
+                shutil.copytree(clone, keep, symlinks=True, dirs_exist_ok=True)
     facts = {"steps": told, "low": sorted(k for k, v in before.items() if not v), "wrong": wrong}
     (Path(__file__).parent / "switched_on.json").write_text(json.dumps(facts, indent=1) + "\n")
     print("\n".join(wrong) or "each step raised what it should, and lowered nothing")
