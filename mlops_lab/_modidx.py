@@ -1103,6 +1103,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                         'mlops_lab/foundation/process_state.py'),
                                                     'mlops_lab.foundation.process_state._set_tensorflow': ( '10_foundation/process_state.html#_set_tensorflow',
                                                                                                             'mlops_lab/foundation/process_state.py'),
+                                                    'mlops_lab.foundation.process_state._shown_widgets': ( '10_foundation/process_state.html#_shown_widgets',
+                                                                                                           'mlops_lab/foundation/process_state.py'),
                                                     'mlops_lab.foundation.process_state._written_files': ( '10_foundation/process_state.html#_written_files',
                                                                                                            'mlops_lab/foundation/process_state.py'),
                                                     'mlops_lab.foundation.process_state.find_obstacles': ( '10_foundation/process_state.html#find_obstacles',

@@ -28,7 +28,13 @@ def note_start() -> dict[str, Any]:  # to compare with later
         "paths": list(sys.path),
         "folder": os.getcwd(),
         "warnings": list(warnings.filters),
+        "widgets": _shown_widgets(),
     }
+
+
+def _shown_widgets() -> set[str]:  # their names
+    "List the widgets of this process, if it ever made one."
+    return set(getattr(sys.modules.get("ipywidgets.widgets.widget"), "_instances", ()))
 
 # %% ../../notebooks/10_foundation/09_process_state.ipynb #a89cd9ea
 def find_obstacles(
@@ -46,9 +52,9 @@ def find_obstacles(
     if sys.path != start["paths"]:
         found.append("sys.path was changed")
     found += [f"{name} is open for writing" for name in _written_files(Path(folder).resolve())]
-    widgets, mlflow = sys.modules.get("ipywidgets"), sys.modules.get("mlflow")
-    if widgets and getattr(widgets.Widget, "_active_widgets", None):
+    if _shown_widgets() - start["widgets"]:
         found.append("a widget is shown")
+    mlflow = sys.modules.get("mlflow")
     if mlflow and mlflow.active_run():
         found.append("a run of MLflow is open")
     return found

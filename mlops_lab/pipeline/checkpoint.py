@@ -179,7 +179,9 @@ def answer(
     request: dict[str, Any],  # to begin, to save or to restore
 ) -> dict[str, Any]:  # whether it was done, and why not
     "Do what is asked, and tell what came of it."
-    _started.update(_started or note_start())
+    if request["do"] == "begin" or not _started:
+        _started.clear()
+        _started.update(note_start())
     actions = {"begin": lambda *_: {}, "save": _save, "restore": _restore}
     try:
         found = actions[request["do"]](namespace, request)
