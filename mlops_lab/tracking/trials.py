@@ -9,10 +9,8 @@ that decide at once only one does; a promotion that a crash left out is made up 
 # %% auto #0
 __all__ = ['Terms', 'Trial', 'find_trial', 'find_last_end', 'Trials', 'carry_out']
 
-# %% ../../notebooks/40_tracking/08_trials.ipynb #4457fb31
-import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+# %% ../../notebooks/40_tracking/08_trials.ipynb #bdab7a64
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from ..foundation.chain import Entry
 from ..foundation.errors import ModelProblem
 from ..foundation.workspace import Workspace
 from .decisions import Version, bundle_place, list_reigns, reign_at
-from .registry import Registry, check_stored
+from .registry import Registry, check_stored, decision_turn, sign
 from .withdrawal import find_withdrawal
 
 # %% ../../notebooks/40_tracking/08_trials.ipynb #9abdce0f
@@ -120,28 +118,6 @@ def _checked(
     check_stored(version)
     return version, reign.number
 
-# %% ../../notebooks/40_tracking/08_trials.ipynb #869ee3ea
-@contextmanager
-def _turn(
-    lab: Workspace,  # whose registry
-) -> Iterator[None]:
-    "Wait for this process's turn to decide, as the registry does."
-    with open(lab.create().root / "registry.lock", "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _signed(
-    by: str,  # who decides
-    role: str,  # in which role
-    reason: str,  # why
-) -> dict[str, str]:  # the three
-    "Refuse a decision without name, role or reason."
-    given = {"by": by, "role": role, "reason": reason}
-    if empty := [name for name, value in given.items() if not value.strip()]:
-        raise ValueError(f"a decision needs {', '.join(empty)}")
-    return given
-
 # %% ../../notebooks/40_tracking/08_trials.ipynb #71279fb1
 class Trials:
     "The trials of a registry, begun and ended in its log."
@@ -181,10 +157,10 @@ class Trials:
     ) -> Trial:  # running
         "Begin the trial of a version."
         terms.check()
-        with _turn(self.registry.lab):
+        with decision_turn(self.registry.lab):
             version, champion, against = self.check(number, again=again)
             facts = {"number": number, "digest": version.digest, "champion": champion}
-            facts |= {"terms": asdict(terms), "against": against, **_signed(*signed)}
+            facts |= {"terms": asdict(terms), "against": against, **sign(signed)}
             self.registry.log.append("canary", facts)
         return self.running()
 
@@ -196,10 +172,10 @@ class Trials:
         evidence: dict,  # small JSON: answers, bad shares and capitals
     ) -> Trial:  # that is over
         "End the trial, and promote the canary if that is the decision."
-        with _turn(self.registry.lab):
+        with decision_turn(self.registry.lab):
             trial = _require_running(self.running(), decision, self.registry.champion())
             facts = {"number": trial.number, "digest": trial.digest, "trial": trial.line}
-            facts |= {"decision": decision, "evidence": evidence, **_signed(*signed)}
+            facts |= {"decision": decision, "evidence": evidence, **sign(signed)}
             self.registry.log.append("canary_end", facts)
         carry_out(self.registry)
         return trial
