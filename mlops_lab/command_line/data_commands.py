@@ -29,7 +29,7 @@ _SOURCE = (
 
 @main.group()
 def data() -> None:
-    "List, get, describe, check, store, compare and export data."
+    "List, get, describe, check, store, compare, review and export data."
 
 # %% ../../notebooks/95_command_line/22_data_commands.ipynb #f6e83003
 def _load(
