@@ -35,7 +35,9 @@ def test_list_names_public_and_stored_sets(call):
         one for one in answer(call("list", "--json"))["public"] if one["name"] == "goemotions"
     ]
     assert (
-        known["rows"] == 54_263 and not known["here"] and known["tasks"] == ["emotion", "sentiment"]
+        known["rows"] == 54_263
+        and not known["here"]
+        and known["tasks"] == ["emotion", "sentiment", "emotions-28"]
     )
 
 

@@ -59,7 +59,7 @@ def test_an_own_file_needs_no_topics_and_no_time(tmp_path):
 def test_a_public_set_is_explored_too(real_data, monkeypatch):
     monkeypatch.setenv("MLOPS_LAB_DATA_HOME", str(real_data))
     space, figures = run_notebook(data="goemotions", rows=3_000)
-    assert space["facts"]["largest_label"] == "neutral" and space["facts"]["labels"] == 7
+    assert space["facts"]["largest_label"] == "joy" and space["facts"]["labels"] == 7
     assert space["ambiguity"]["torn"] > 0.1, "people disagree more than the world does"
 
 

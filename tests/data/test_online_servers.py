@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -61,7 +62,9 @@ def postgres(tmp_path_factory):
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
         options = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "cwd": "/"}
         shutil.chown(folder, "nobody")
-        for parent in folder.parents[:2]:  # pytest keeps its folders to itself
+        for parent in folder.parents:  # pytest keeps its folders to itself
+            if parent == Path(tempfile.gettempdir()):
+                break
             parent.chmod(parent.stat().st_mode | 0o011)
     secret = folder.parent / "secret"
     secret.write_text("hush")

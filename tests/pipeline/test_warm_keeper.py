@@ -235,7 +235,8 @@ def test_stages_that_import_more_get_processes_with_all_of_it(keep, run):
 def test_a_killed_process_is_replaced(keep, run):
     keeper = keep()
     run(keeper, "1")
-    os.kill(server_of(keeper), signal.SIGKILL)
+    os.kill(server := server_of(keeper), signal.SIGKILL)
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
     assert run(keeper, "6 * 7") == ["42"] and keeper.reason == "it did not answer"
 
 
