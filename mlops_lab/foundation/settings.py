@@ -66,6 +66,7 @@ class Settings:
     service_latency_ms: int = 1_000  # an answer may take; before that, new requests are refused
     score_durability: str = "process"  # what a stored score survives: process or power
     jobs: int = 2  # stages that may run at once
+    checkpoint_s: float = 20.0  # seconds between two writings of an unfinished training
     trigger: str = "person"  # what starts runs: person, schedule, monitor or ci
     remote_store: str = ""  # folder or fsspec address of results a class shares; empty: none
     remote_store_write: str = "on"  # whether this lab's own results are offered there: on or off
@@ -87,6 +88,7 @@ _RANGES = {
     "rows": (100, 10**9),
     "port": (1, 65535),
     "jobs": (1, 64),
+    "checkpoint_s": (0.0, 86_400.0),
     "minimum_macro_f1": (0.0, 1.0),
     "minimum_gain": (-1.0, 1.0),
     "significance": (1e-6, 0.5),
