@@ -130,6 +130,7 @@ Modules:
 - `mlops_lab.models.evaluation_report`: Caption the figures and gather the tables with which an evaluation is told.
 - `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
 - `mlops_lab.models.forms`: Restore any compiled model and its features from what a bundle stores.
+- `mlops_lab.models.judging`: Judge answers to a table alike, whether its texts have one label or several.
 - `mlops_lab.models.layers`: Share what all networks of the lab do to their rows: drop at random, and lose.
 - `mlops_lab.models.lazy_adam`: Move only those rows of a table that a batch has touched.
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.

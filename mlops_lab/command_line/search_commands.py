@@ -72,7 +72,7 @@ def _take_rows(
     from mlops_lab.foundation.errors import PipelineProblem
     from mlops_lab.foundation.records import read_json
     from mlops_lab.models.search_trial import Rows
-    from mlops_lab.models.tasks import label_space
+    from mlops_lab.models.tasks import task_of
     from mlops_lab.models.training import take_examples
 
     places = [folder / "data" / f"{split}.parquet" for split in ("train", "dev")]
@@ -81,7 +81,7 @@ def _take_rows(
         raise PipelineProblem(found, "a run that came to segregate", "mlops-lab run")
     train, dev = map(pd.read_parquet, places)
     task = read_json(folder / "run.json")["settings"]["task"]
-    return Rows(*take_examples(train, dev, task=label_space(task, train["label"])))
+    return Rows(*take_examples(train, dev, task=task_of(task, train)))
 
 # %% ../../notebooks/95_command_line/27_search_commands.ipynb #5a209941
 def _open_mlflow(

@@ -32,7 +32,7 @@ class Settings:
     text_column: str = "text"  # column of the messages in an own file
     label_column: str = "label"  # column of the labels in an own file
     rows: int = 12_000  # rows to ingest, at most
-    task: str = "emotion"  # what to predict: emotion or sentiment
+    task: str = "emotion"  # what to predict: emotion, sentiment, emotions-28 or several
     seed: int = 7  # every random choice of a run starts here
     language: str = "en"  # language of texts for learners: en or es
     tracking_address: str = ""  # SQLAlchemy address of MLflow's store; empty: in the workspace
@@ -74,7 +74,7 @@ class Settings:
 # %% ../../notebooks/10_foundation/02_settings.ipynb #f06e2935
 _SECTIONS = ("dev", "test", "staging", "prod")
 _CHOICES = {
-    "task": ("emotion", "sentiment"),
+    "task": ("emotion", "sentiment", "emotions-28", "several"),
     "language": ("en", "es"),
     "mlflow_runs": ("on", "off"),
     "trigger": ("person", "schedule", "monitor", "ci"),
