@@ -199,8 +199,30 @@ def levels(ceilings: dict[str, int], sheet: Sheet | None) -> dict:
     return told | tracks | {"ML Test Score": found.score.score}
 
 
+def look_again(clone: Path, name: str, before: dict[str, int]) -> tuple[dict, dict[str, int]]:
+    """What one step raised or lowered, and all that is proved now."""
+    seen = gather_evidence(clone, BANK).ceilings
+    gained = {k: v for k, v in seen.items() if v > before.get(k, 0)}
+    lost = sorted(k for k, v in seen.items() if v < before.get(k, 0))
+    step = {"step": name, "proved": sum(seen.values()), "gained": gained, "lost": lost}
+    step |= {"by evidence alone": levels(seen, None), "claimed": levels(seen, EVERYTHING)}
+    print(f"{name}: {step['proved']} points, {step['by evidence alone']}, lost {lost}")
+    print(f"    gained: {' '.join(f'{k}={v}' for k, v in gained.items())}", flush=True)
+    return step, seen
+
+
+def carried(steps: list[dict], seen: dict[str, int]) -> dict[str, dict]:
+    """Levels that would be lower at the end if what a step proved were not proved (computed)."""
+    told, last = {}, levels(seen, None)
+    for number, step in enumerate(steps):
+        known = {k: v for one in steps[:number] for k, v in one["gained"].items()}
+        less = levels(seen | {k: known.get(k, 0) for k in step["gained"]}, None)
+        told[step["step"]] = {k: [v, last[k]] for k, v in less.items() if v < last[k]}
+    return told
+
+
 def main() -> int:
-    told, before, wrong = [], {}, []
+    steps, seen, wrong = [], {}, []
     with tempfile.TemporaryDirectory() as place:
         clone = Path(place) / "lab"
         clone.mkdir()
@@ -208,23 +230,20 @@ def main() -> int:
             began = time.perf_counter()
             work(clone)
             seconds = time.perf_counter() - began
-            seen = gather_evidence(clone, BANK).ceilings
-            gained = {k: v for k, v in seen.items() if v > before.get(k, 0)}
-            lost = sorted(k for k, v in seen.items() if v < before.get(k, 0))
-            missing = sorted(RAISES.get(name, set()) - set(gained))
+            step, seen = look_again(clone, name, seen)
+            steps.append(step | {"seconds": round(seconds, 1)})
+            missing = sorted(RAISES.get(name, set()) - set(step["gained"]))
             wrong += [f"{name}: not raised {missing}"] * bool(missing)
-            wrong += [f"{name}: lowered {lost}"] * bool(lost)
-            step = {"step": name, "seconds": round(seconds, 1), "proved": sum(seen.values())}
-            step |= {"by evidence alone": levels(seen, None), "claimed": levels(seen, EVERYTHING)}
-            told.append(step | {"gained": gained, "lost": lost})
-            print(f"{name}: {step['proved']} points, {step['by evidence alone']}, lost {lost}")
-            print(f"    gained: {' '.join(f'{k}={v}' for k, v in gained.items())}", flush=True)
-            before = seen
+            wrong += [f"{name}: lowered {step['lost']}"] * bool(step["lost"])
             keep = os.environ.get("SWITCH_ON_KEEP")
             if keep and wrong:
                 shutil.copytree(clone, keep, symlinks=True, dirs_exist_ok=True)
-    facts = {"steps": told, "low": sorted(k for k, v in before.items() if not v), "wrong": wrong}
+    low, carries = sorted(k for k, v in seen.items() if not v), carried(steps, seen)
+    wrong += [f"{name}: no level hangs on it" for name, lower in carries.items() if not lower]
+    facts = {"steps": steps, "carries": carries, "low": low, "wrong": wrong}
     (Path(__file__).parent / "switched_on.json").write_text(json.dumps(facts, indent=1) + "\n")
+    for name, lower in carries.items():
+        print(f"without {name}: {', '.join(f'{k} {a} not {b}' for k, (a, b) in lower.items())}")
     print("\n".join(wrong) or "each step raised what it should, and lowered nothing")
     return bool(wrong)
 

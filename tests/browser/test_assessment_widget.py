@@ -19,6 +19,15 @@ PATIENCE_MS = 90_000
 MAIN = "from mlops_lab.command_line.program import main; main(prog_name='mlops-lab')"
 
 
+def with_a_test(folder):
+    """A repository whose only evidence is one test."""
+    (folder / "tests").mkdir()
+    (folder / "tests/test_model.py").write_text("def test_predict():\n    assert True\n")
+    for words in (["init", "-q"], ["add", "tests"]):
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A small project with the notebook in it, set to assess this project."""
@@ -27,22 +36,13 @@ def home(tmp_path_factory):
     for cell in notebook["cells"]:
         cell["source"] = "".join(cell["source"]).replace('project = ""', f"project = {str(home)!r}")
     (home / "assessment.ipynb").write_text(json.dumps(notebook))
-    (home / "tests").mkdir()
-    (home / "tests/test_model.py").write_text("def test_predict():\n    assert True\n")
-    for words in (["init", "-q"], ["add", "tests"]):
-        subprocess.run(["git", "-C", str(home), *words], check=True)
-    return home
+    return with_a_test(home)
 
 
 @pytest.fixture(scope="module")
 def web_home(tmp_path_factory):
     """A project of its own for the web page."""
-    home = tmp_path_factory.mktemp("web")
-    (home / "tests").mkdir()
-    (home / "tests/test_model.py").write_text("def test_predict():\n    assert True\n")
-    for words in (["init", "-q"], ["add", "tests"]):
-        subprocess.run(["git", "-C", str(home), *words], check=True)
-    return home
+    return with_a_test(tmp_path_factory.mktemp("web"))
 
 
 @pytest.fixture(scope="module")
