@@ -10,13 +10,13 @@ __all__ = ['Features', 'BlendFeatures', 'BlendModel', 'restore_model', 'describe
 
 # %% ../../notebooks/30_models/09_forms.ipynb #57930349
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from ..foundation.errors import ModelProblem
-from .bag_model import answer_probabilities, bag_model_from_arrays
+from .bag_model import CompiledForm, bag_model_from_arrays
 from .convolution import convolution_from_arrays
 from .features import Bags, features_from_record, features_record
 from .learning import CompiledModel
@@ -68,13 +68,14 @@ class BlendFeatures:
 
 # %% ../../notebooks/30_models/09_forms.ipynb #e0a3b294
 @dataclass(frozen=True)
-class BlendModel:
+class BlendModel(CompiledForm):
     "The mean of several compiled models."
 
     parts: tuple[CompiledModel, ...]  # each reads its own features
     factor: np.ndarray  # for the mean of the logits, one per label, float32
     shift: np.ndarray  # added afterwards, one per label, float32
     several: bool = False  # whether a text may have several labels
+    last_layer: ClassVar[tuple[str, str]] = ("factor", "shift")  # of the whole blend
 
     @property
     def shape(self) -> tuple[int, int]:  # feature numbers of all parts, and labels
@@ -88,22 +89,6 @@ class BlendModel:
         "Give the mean of the logits of all parts."
         said = sum(part.logits(own) for part, own in zip(self.parts, bags, strict=True))
         return said * (self.factor / np.float32(len(self.parts))) + self.shift
-
-    def probabilities(
-        self,
-        bags: tuple[Bags, ...],  # from `BlendFeatures.bags`
-    ) -> np.ndarray:  # one row per text, float32
-        "Give the probability of each label for each text."
-        return answer_probabilities(self.logits(bags), self.several)
-
-    def scaled(
-        self,
-        factor: float | np.ndarray,  # below one: less sure of itself; one, or one per label
-        shift: float | np.ndarray = 0.0,  # added to the logits afterwards
-    ) -> "BlendModel":  # another certainty
-        "Multiply all logits by a factor and move them."
-        factor, shift = np.float32(factor), np.float32(shift)
-        return replace(self, factor=self.factor * factor, shift=self.shift * factor + shift)
 
     def arrays(self) -> dict[str, np.ndarray]:
         "The arrays that make up the model."
