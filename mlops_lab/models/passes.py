@@ -74,7 +74,10 @@ def training_key(
     parts = [(rows.texts, rows.targets.tolist(), rows.labels) for rows in (train, dev)]
     return digest_json([candidate, parts])
 
-# %% ../../notebooks/30_models/12_passes.ipynb #2b6b6298
+# %% ../../notebooks/30_models/12_passes.ipynb #32b71034
+_WEIGHTS = ("best", "recent")  # of a state; kept as arrays
+
+
 @dataclass
 class _State:
     "How far a training has come."
@@ -84,6 +87,7 @@ class _State:
     losses: list[float] = field(default_factory=list)  # of those batches
     history: list[dict] = field(default_factory=list)  # one row per finished pass
     best: list[np.ndarray] = field(default_factory=list)  # weights of the best pass
+    recent: list[list[np.ndarray]] = field(default_factory=list)  # weights after the last passes
 
 
 def _pack(
@@ -92,9 +96,10 @@ def _pack(
     key: str,  # of the training
 ) -> bytes:  # content of a checkpoint
     "Put all that the rest depends on into one file."
-    facts = {name: value for name, value in vars(state).items() if name != "best"}
+    facts = {name: value for name, value in vars(state).items() if name not in _WEIGHTS}
     arrays = {f"now_{i}": v.numpy() for i, v in enumerate([*network.weights, *network.memory])}
-    arrays |= {f"best_{i}": array for i, array in enumerate(state.best)}
+    for name, kept in (("best", [state.best]), ("recent", state.recent)):
+        arrays |= {f"{name}_{p}_{i}": a for p, part in enumerate(kept) for i, a in enumerate(part)}
     note = np.frombuffer(json.dumps({"key": key, "facts": facts}).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, note=note, **arrays)
@@ -117,8 +122,18 @@ def _unpack(
         return _State()
     for i, variable in enumerate([*network.weights, *network.memory]):
         variable.assign(arrays[f"now_{i}"])
-    best = [arrays[f"best_{i}"] for i in range(len(arrays)) if f"best_{i}" in arrays]
-    return _State(**note["facts"], best=best)
+    count = len(network.weights)
+    best, *recent = (
+        (
+            [arrays[f"{name}_{p}_{i}"] for i in range(count)]
+            for name, parts in (("best", 1), ("recent", network.recipe.averaged))
+            for p in range(parts)
+            if f"{name}_{p}_0" in arrays
+        )
+        if "best_0_0" in arrays
+        else ([],)
+    )
+    return _State(**note["facts"], best=best, recent=recent)
 
 # %% ../../notebooks/30_models/12_passes.ipynb #9662d3c1
 _NEIGHBOURS = 50  # batches whose rows are sorted by length together
@@ -142,17 +157,31 @@ def _order(
         batches if network.lengths is None else [batches[i] for i in rng.permutation(len(batches))]
     )
 
-# %% ../../notebooks/30_models/12_passes.ipynb #e6f21613
+# %% ../../notebooks/30_models/12_passes.ipynb #0ec57a6d
+def _assign(
+    network: Network,  # that changes
+    weights: list[np.ndarray],  # what it shall know
+) -> None:
+    "Give a network other weights."
+    for variable, array in zip(network.weights, weights, strict=True):
+        variable.assign(array)
+
+
 def _close_pass(
     network: Network,  # after its last batch
     state: _State,  # of the pass
 ) -> bool:  # whether to go on
     "Judge a pass, keep it if it is the best, and open the next."
+    now = [variable.numpy() for variable in network.weights]
+    state.recent = [*state.recent, now][-network.recipe.averaged :]
+    mean = [sum(parts) / np.float32(len(parts)) for parts in zip(*state.recent, strict=True)]
+    _assign(network, mean)
     row = {"epoch": state.epoch, "train_loss": float(np.mean(state.losses)), **network.judge()}
+    _assign(network, now)
     best = max((old["dev_macro_f1"] for old in state.history), default=-1.0)
     state.history.append(row)
     if row["dev_macro_f1"] > best:
-        state.best = [variable.numpy() for variable in network.weights]
+        state.best = mean
     state.epoch, state.batch, state.losses = state.epoch + 1, 0, []
     scores = [old["dev_macro_f1"] for old in state.history]
     since = len(scores) - 1 - int(np.argmax(scores))
@@ -180,8 +209,7 @@ def learn_in_passes(
                 write_bytes(checkpoint.path, _pack(network, state, key))
                 written = monotonic()
         on = _close_pass(network, state)
-    for variable, array in zip(network.weights, state.best, strict=True):
-        variable.assign(array)
+    _assign(network, state.best)
     if checkpoint:
         checkpoint.path.unlink(missing_ok=True)
     return state.history
