@@ -246,7 +246,7 @@ def main() -> None:
     begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     tasks = [task for task in TASKS if task in asked.tasks or task == FINE]
     jobs = [job for task in tasks for job in wanted(task, asked.candidates, asked.seeds)]
-    with ProcessPoolExecutor(asked.workers, get_context("spawn"), max_tasks_per_child=4) as pool:
+    with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
         answers = {job: pool.submit(answer, *job) for job in jobs}
         for task in tasks:
             for run in measure_task(task, asked.seeds, answers, fitted):
