@@ -643,6 +643,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'mlops_lab/data/online_servers.py'),
                                                'mlops_lab.data.online_servers.RedisTable.write': ( '20_data/online_servers.html#redistable.write',
                                                                                                    'mlops_lab/data/online_servers.py'),
+                                               'mlops_lab.data.online_servers._agree': ( '20_data/online_servers.html#_agree',
+                                                                                         'mlops_lab/data/online_servers.py'),
                                                'mlops_lab.data.online_servers._missing': ( '20_data/online_servers.html#_missing',
                                                                                            'mlops_lab/data/online_servers.py'),
                                                'mlops_lab.data.online_servers._spell': ( '20_data/online_servers.html#_spell',
