@@ -64,7 +64,10 @@ class Settings:
     service_text_limit: int = 10_000  # characters in one text
     service_queue_limit: int = 2_000  # texts in work at once
     service_latency_ms: int = 1_000  # an answer may take; before that, new requests are refused
+    service_rate_per_s: float = 0.0  # requests a second of one caller; 0: no limit
     score_durability: str = "process"  # what a stored score survives: process or power
+    score_masking: str = "off"  # whether addresses and handles are masked in stored texts
+    score_keep_days: int = 0  # days a score is kept when scores are expired; 0: for ever
     jobs: int = 2  # stages that may run at once
     trigger: str = "person"  # what starts runs: person, schedule, monitor or ci
     remote_store: str = ""  # folder or fsspec address of results a class shares; empty: none
@@ -79,6 +82,7 @@ _CHOICES = {
     "trigger": ("person", "schedule", "monitor", "ci"),
     "remote_store_write": ("on", "off"),
     "score_durability": ("process", "power"),
+    "score_masking": ("on", "off"),
     "canary_automatic": ("all", "rollback", "none"),
 }
 
@@ -105,6 +109,8 @@ _RANGES = {
     "service_text_limit": (1, 10_000_000),
     "service_queue_limit": (1, 10_000_000),
     "service_latency_ms": (1, 60_000),
+    "service_rate_per_s": (0.0, 1_000_000.0),
+    "score_keep_days": (0, 36_500),
 }
 _PREFIX = "MLOPS_LAB_"
 

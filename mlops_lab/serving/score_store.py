@@ -10,8 +10,10 @@ also waits for the disk, which keeps them safe from a power cut and costs a flus
 # %% auto #0
 __all__ = ['ScoreStore']
 
-# %% ../../notebooks/60_serving/06_score_store.ipynb #ca8b9a23
+# %% ../../notebooks/60_serving/06_score_store.ipynb #b76cb490
+from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from .score_record import ScoreRecord
 from mlops_lab.serving.score_tables import (
     count_scores,
     feedback_row,
+    find_known,
     open_engine,
     read_frame,
     read_new_labels,
@@ -42,11 +45,14 @@ class ScoreStore:
         *,
         queue_limit: int = 10_000,  # rows that may wait to be written
         power_safe: bool = False,  # SQLite: flush to disk at every commit
+        mask: Callable[[str], str] | None = None,  # changes a text before it is stored
     ) -> None:
+        self._mask = mask
         self._engine = open_engine(address, power_safe=power_safe)
         self._queue = WriteQueue(partial(write_rows, self._engine), limit=queue_limit)
         self.read = partial(read_score, self._engine)
         self.count = partial(count_scores, self._engine)
+        self.known = partial(find_known, self._engine)
         self.frame = partial(read_frame, self._engine)
         self.new_labels = partial(read_new_labels, self._engine)
 
@@ -60,6 +66,8 @@ class ScoreStore:
         records: list[ScoreRecord],  # stored together or not at all
     ) -> Future:  # resolves once they are committed
         "Hand records over without waiting."
+        if self._mask is not None:
+            records = [replace(one, text=self._mask(one.text)) for one in records]
         return self._queue.submit([score_row(record) for record in records])
 
     def save(
