@@ -5,6 +5,7 @@ Modules:
 - `mlops_lab.command_line.approval_commands`: Offer at a terminal what people say about a promotion: approve it, or decline.
 - `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
 - `mlops_lab.command_line.assessment_app`: Open the maturity assessment of this lab in a notebook, or show it as a table.
+- `mlops_lab.command_line.bundle_commands`: Make a bundle of a registered model at a terminal.
 - `mlops_lab.command_line.canary_commands`: Try a version on a share of the callers, from a terminal.
 - `mlops_lab.command_line.canary_desk`: Begin the trial of a canary, tell how it stands, and end it.
 - `mlops_lab.command_line.card_commands`: Show the model card of a version at a terminal.
@@ -142,6 +143,7 @@ Modules:
 - `mlops_lab.models.passes`: Pass over the training rows until dev stops gaining, and survive being killed on the way.
 - `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
+- `mlops_lab.models.pyfunc`: Let MLflow load a bundle as one of its own models, without a pickle.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
 - `mlops_lab.models.several_evaluation`: Judge answers where a text may have several labels: per label, overall, with intervals.
 - `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
@@ -221,6 +223,7 @@ Modules:
 - `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.binary_tensors`: Translate the Open Inference Protocol's binary tensors to plain JSON and back.
+- `mlops_lab.serving.bundling`: Put a model and everything to serve it into one folder or file, the same bytes every time.
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.copies`: Have the other model answer the same texts, unseen by the caller and without costing one any time.
@@ -230,6 +233,7 @@ Modules:
 - `mlops_lab.serving.gathering`: Do at once what many callers ask for in the same moment.
 - `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.
 - `mlops_lab.serving.launcher`: Run the scoring service as a process of its own, and never leave it behind.
+- `mlops_lab.serving.manifests`: Say in the words of other systems how a bundle is served.
 - `mlops_lab.serving.messages`: Check what comes in and shape what goes out.
 - `mlops_lab.serving.metrics`: Count what the service does and tell it in Prometheus' text form.
 - `mlops_lab.serving.model_source`: Know which model answers now, and swap it when another is promoted.
@@ -237,6 +241,7 @@ Modules:
 - `mlops_lab.serving.pages`: Give people a page to try the model, and programmers a page to call it.
 - `mlops_lab.serving.refusals`: Say no to a request in a way that programs and people understand.
 - `mlops_lab.serving.routing`: Send most callers to the champion and some to a canary, each caller always to the same.
+- `mlops_lab.serving.sbom`: List exactly which packages run a served model, as a lock and as a CycloneDX document.
 - `mlops_lab.serving.score_erasure`: Erase a person's rows so that no byte is left, and record that it was done without naming them.
 - `mlops_lab.serving.score_exports`: Hand stored scores out as one file, and remember where every copy went.
 - `mlops_lab.serving.score_record`: Name everything that is kept about one answered text.

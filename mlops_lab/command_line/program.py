@@ -11,6 +11,7 @@ __all__ = []
 # %% ../../notebooks/95_command_line/60_program.ipynb #b4c8dff3
 from .approval_commands import approve
 from .assessing import assess
+from .bundle_commands import bundle
 from .canary_commands import canary
 from .card_commands import card
 from .commands import main
@@ -24,5 +25,5 @@ from .upkeep_commands import clean
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (approve, assess, canary, card, clean, data, diff, keys)
+_JOINED = (approve, assess, bundle, canary, card, clean, data, diff, keys)
 _JOINED += (reproduce, runs, score, scores, show, status)
