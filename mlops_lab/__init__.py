@@ -232,6 +232,7 @@ Modules:
 - `mlops_lab.serving.file_scoring`: Score every row of a file exactly once, in bounded memory, and go on after a kill.
 - `mlops_lab.serving.gathering`: Do at once what many callers ask for in the same moment.
 - `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.
+- `mlops_lab.serving.job_folder`: Keep the finished pieces of a long job, so that a killed one goes on where it was.
 - `mlops_lab.serving.launcher`: Run the scoring service as a process of its own, and never leave it behind.
 - `mlops_lab.serving.manifests`: Say in the words of other systems how a bundle is served.
 - `mlops_lab.serving.messages`: Check what comes in and shape what goes out.

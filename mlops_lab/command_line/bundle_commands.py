@@ -63,7 +63,8 @@ def bundle(version: int | None, model: str | None, out: str, image: str, as_json
     wish = BundleWish(Path(model), image=image) if model else _find_wish(settings, version, image)
     told = make_bundle(wish, Path(out)) | {"file": out}
     told |= {"check": _ask(settings, Path(out))}
-    lines = [f"{out}: {told['name']}, version {told['version']}", told["check"]["message"]]
+    lines = [f"{out}: {told['name']}, version {told['version']}", f"seal {told['seal']}"]
+    lines.append(told["check"]["message"])
     answer(told, lines, as_json=as_json)
     sys.exit(0 if told["check"]["passed"] else 1)
 

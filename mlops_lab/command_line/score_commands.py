@@ -55,7 +55,7 @@ _FILE = (
     click.option("--restart", is_flag=True, help="Forget what a killed try had done."),
 )
 
-
+# %% ../../notebooks/95_command_line/30_score_commands.ipynb #8814e222
 def _score(
     settings: "Settings",  # of the lab
     file: str,  # to be scored
@@ -74,17 +74,16 @@ def _score(
     job = FileJob(table, target, limits_from(settings), options["caller"])
     model, total, store = _find_model(settings, options["bundle"]), count_rows(table), None
     if options["keep"]:
-        lab = open_workspace(settings).create()
-        note_export(lab, target)
+        note_export(open_workspace(settings).create(), target)
         store = ScoreStore(score_address(settings), power_safe=settings.score_durability == "power")
     shown = click.progressbar(length=total, label=place.name, file=sys.stderr, show_pos=True)
     with shown, closing(store) if store else nullcontext():
-        on_piece = partial(_show, shown)
-        report = score_file(job, model, store=store, on_piece=on_piece, restart=options["restart"])
+        ways = {"on_piece": partial(_show, shown), "restart": options["restart"]}
+        report = score_file(job, model, store=store, **ways)
     facts = {"file": str(target), "model": model.name, "version": model.version}
     return facts | vars(report)
 
-
+# %% ../../notebooks/95_command_line/30_score_commands.ipynb #0fa38141
 def _show(
     shown: Any,  # a bar of click
     done: int,  # rows

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from .errors import RecordProblem, SettingsProblem, close_matches
 from .records import read_json, write_json
+from .whole_files import stamp_file
 
 # %% ../../notebooks/10_foundation/11_access_keys.ipynb #56622c17
 _PREFIX = "lab_"  # so that a key is known for what it is, by people and by scanners
@@ -115,7 +116,7 @@ class KeyRing:
 
     def refresh(self) -> None:
         "Read the file again if it changed."
-        state = _state_of(self._place)
+        state = stamp_file(self._place)
         if state == self._state:
             return
         self._state = state
@@ -136,14 +137,3 @@ class KeyRing:
         for name, digest in self._keys:
             found = name if hmac.compare_digest(given, digest) else found
         return found
-
-# %% ../../notebooks/10_foundation/11_access_keys.ipynb #1da0d986
-def _state_of(
-    place: Path | None,  # file of the keys
-) -> tuple[int, ...] | None:  # changes when the file does; None: there is none
-    "Tell whether a file is still the same."
-    try:
-        found = place.stat() if place else None
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None

@@ -197,6 +197,16 @@ def _refuse_unknown(
             found = f"setting {name!r} in {source} is not known"
             raise SettingsProblem(found, close_matches(name, _keys()), "mend or remove it")
 
+# %% ../../notebooks/10_foundation/02_settings.ipynb #d98f60ec
+def _at_home(
+    path: Path,  # perhaps with ~
+) -> Path:  # the same where this user has no home, as in a container
+    "Put the home of the user into a path."
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
 # %% ../../notebooks/10_foundation/02_settings.ipynb #4a821511
 def read_settings(
     project: Path | None = None,  # folder of settings.ini, found from here if empty
@@ -225,7 +235,7 @@ def read_settings(
     values = {key: _cast(key, text, "settings.ini") for key, text in written.items()}
     values |= {key: _cast(key, text, "the environment") for key, text in overrides.items()}
     for key in ("workspace", "data_home", "cleaning_file"):
-        values[key] = folder / Path(values.get(key, getattr(Settings, key))).expanduser()
+        values[key] = folder / _at_home(Path(values.get(key, getattr(Settings, key))))
     return Settings(section=section, project=folder, **values)
 
 # %% ../../notebooks/10_foundation/02_settings.ipynb #c177c0cf

@@ -10,13 +10,10 @@ found in the store and not stored twice. The pieces become one file at the end, 
 # %% auto #0
 __all__ = ['FileJob', 'FileReport', 'score_file']
 
-# %% ../../notebooks/60_serving/31_file_scoring.ipynb #962b76d1
-import fcntl
+# %% ../../notebooks/60_serving/31_file_scoring.ipynb #39358706
 import hashlib
-import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
@@ -25,8 +22,15 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ..foundation.errors import DataProblem
-from ..foundation.records import digest_file, read_json, write_json
-from ..foundation.whole_files import written_whole
+from ..foundation.records import digest_file
+from mlops_lab.serving.job_folder import (
+    begin_job,
+    clear_folder,
+    finish_piece,
+    open_workshop,
+    read_piece,
+    take_stock,
+)
 from .messages import Limits, check_texts
 from .model_source import LoadedModel
 from .refusals import Refusal
@@ -160,74 +164,6 @@ def _keep(
         store.save(records)  # all of a piece in one transaction, or none
     return own
 
-# %% ../../notebooks/60_serving/31_file_scoring.ipynb #11692fd2
-@contextmanager
-def _workshop(
-    job: FileJob,  # asked for
-) -> Iterator[Path]:  # folder of the finished pieces, locked
-    "Keep the pieces of one job in one place, for one process at a time."
-    folder = job.target.with_name(f".{job.target.name}.parts")
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            found = f"{job.target.name} is being written by another process"
-            raise DataProblem(found, "one at a time", "wait, or choose another --out") from None
-        yield folder
-
-
-def _begin(
-    folder: Path,  # of the finished pieces
-    facts: dict,  # what would make another result
-) -> dict:  # facts of the job, of this try or an earlier one
-    "Begin a job, or find how it was begun."
-    place = folder / "job.json"
-    if not place.exists():
-        own = {"started_ms": int(time.time() * 1000), "secret": secrets.token_hex(16)}
-        write_json(place, facts | own)
-    begun = read_json(place)
-    other = [name for name, value in facts.items() if begun.get(name) != value]
-    if other:
-        name = other[0]
-        found = f"the work on this file began with {name} {begun.get(name)}, now {facts[name]}"
-        remedy = "--restart begins again; the unfinished work is lost"
-        raise DataProblem(found, "the same job", remedy)
-    return begun
-
-# %% ../../notebooks/60_serving/31_file_scoring.ipynb #ab6bf872
-def _finish_piece(
-    place: Path,  # file of the piece
-    piece: "pyarrow.Table",  # with its scores
-) -> None:
-    "Write a finished piece, whole or not at all."
-    from pyarrow import parquet
-
-    with written_whole(place) as draft:
-        parquet.write_table(piece, draft)
-
-
-def _take_stock(
-    parts: list[Path],  # finished pieces
-) -> tuple[int, int]:  # rows, and those refused
-    "Count what is in finished pieces."
-    from pyarrow import parquet
-
-    rows = refused = 0
-    for part in parts:
-        problems = parquet.read_table(part, columns=["problem"]).column(0).to_pylist()
-        rows, refused = rows + len(problems), refused + sum(map(bool, problems))
-    return rows, refused
-
-
-def _read_piece(
-    place: Path,  # file of a finished piece
-) -> "pyarrow.Table":  # with its scores
-    "Read a finished piece."
-    from pyarrow import parquet
-
-    return parquet.read_table(place)
-
 # %% ../../notebooks/60_serving/31_file_scoring.ipynb #4d126ac8
 def score_file(
     job: FileJob,  # what is asked for
@@ -243,32 +179,49 @@ def score_file(
     facts = {"file": digest_file(job.table.path), "column": job.table.column}
     facts |= {"model": model.name, "version": model.version, "rows": job.piece_rows}
     facts |= {"caller": job.caller, "kept": store is not None, "labels": list(labels)}
-    with _workshop(job) as folder:
+    with open_workshop(job.target) as folder:
         if restart:
-            _clear(folder)
-        begun, done, resumed = _begin(folder, facts), 0, 0
-        parts = []
-        for number, piece in enumerate(read_pieces(job.table, job.piece_rows)):
-            parts.append(folder / f"{number:06d}.parquet")
-            if parts[-1].exists():
-                resumed += piece.num_rows
-            else:
-                _score_piece(piece, (job, model, store), place=parts[-1], begun=begun, first=done)
-            done += piece.num_rows
-            on_piece(done)
-        if not parts:
-            raise DataProblem(f"{job.table.path.name} has no rows", "a header and rows")
-        rows, refused = _take_stock(parts)
-        write_pieces(map(_read_piece, parts), job.target)
-        _clear(folder)
+            clear_folder(folder)
+        means = (job, model, store)
+        parts, resumed = _score_pieces(
+            means, folder, begun=begin_job(folder, facts), on_piece=on_piece
+        )
+        rows, refused = take_stock(parts)
+        write_pieces(map(read_piece, parts), job.target)
+        clear_folder(folder)
     rmtree(folder, ignore_errors=True)
     seconds = time.perf_counter() - began
     return FileReport(rows, rows - refused, refused, resumed, round(seconds, 3))
 
+# %% ../../notebooks/60_serving/31_file_scoring.ipynb #2c9824b9
+_Means = tuple[FileJob, LoadedModel, ScoreStore | None]  # job, model and store
+
+
+def _score_pieces(
+    means: _Means,  # of the work
+    folder: Path,  # of the finished pieces
+    *,
+    begun: dict,  # facts of the job
+    on_piece: Callable[[int], None],  # told how many rows are done
+) -> tuple[list[Path], int]:  # finished pieces, and rows of those that were there
+    "Finish every piece of a file."
+    table, parts, done, resumed = means[0].table, [], 0, 0
+    for number, piece in enumerate(read_pieces(table, means[0].piece_rows)):
+        parts.append(folder / f"{number:06d}.parquet")
+        if parts[-1].exists():
+            resumed += piece.num_rows
+        else:
+            _score_piece(piece, means, place=parts[-1], begun=begun, first=done)
+        done += piece.num_rows
+        on_piece(done)
+    if not parts:
+        raise DataProblem(f"{table.path.name} has no rows", "a header and rows")
+    return parts, resumed
+
 # %% ../../notebooks/60_serving/31_file_scoring.ipynb #1faebb83
 def _score_piece(
     piece: "pyarrow.Table",  # of the file
-    means: tuple[FileJob, LoadedModel, ScoreStore | None],  # job, model and store
+    means: _Means,  # of the work
     *,
     place: Path,  # where it is finished
     begun: dict,  # facts of the job
@@ -286,13 +239,4 @@ def _score_piece(
 
         ids = [found[i].score_id if i in found else None for i in range(piece.num_rows)]
         made = made.append_column("score_id", arrow.array(ids, arrow.string()))
-    _finish_piece(place, made)
-
-
-def _clear(
-    folder: Path,  # of the finished pieces
-) -> None:
-    "Remove all pieces; the facts of the job go last, for they say what the pieces are."
-    for item in sorted(folder.iterdir(), key=lambda item: item.name == "job.json"):
-        if item.name != "lock":
-            item.unlink()
+    finish_piece(place, made)

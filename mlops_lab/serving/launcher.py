@@ -33,6 +33,7 @@ from ..foundation.errors import LabError, ServiceProblem
 from ..foundation.listening import bind_port
 from ..foundation.settings import Settings, read_settings
 from ..foundation.text_rules import PERSONAL_RULES, make_cleaner
+from ..foundation.whole_files import stamp_file
 from ..foundation.workspace import find_keys, open_workspace
 from .client import ServiceClient
 from .model_source import Scorer, SwappingSource, folder_source, registry_source
@@ -71,7 +72,7 @@ def _keep_fresh(
         seen = None
         while not stopped.wait(_REFRESH_S):
             keys.refresh()
-            now = _state_of(log)
+            now = stamp_file(log)
             if now is None or now != seen:
                 source.refresh()
             seen = now
@@ -101,16 +102,6 @@ def _watched(
         if keeper is not None:
             keeper.join(_GRACE_S)
 
-# %% ../../notebooks/60_serving/23_launcher.ipynb #1ef894a9
-def _state_of(
-    log: Path | None,  # of decisions
-) -> tuple[int, int] | None:  # changes when the log does; None: cannot be told
-    try:
-        found = log.stat() if log else None
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size) if found else None
-
 # %% ../../notebooks/60_serving/23_launcher.ipynb #c32a3af7
 def _open_source(
     settings: Settings,  # of the lab
@@ -129,6 +120,17 @@ def _open_source(
     source.refresh()  # a trial that runs goes on with the first request
     return source
 
+# %% ../../notebooks/60_serving/23_launcher.ipynb #6994b8ce
+def _open_store(
+    settings: Settings,  # of the lab
+) -> "ScoreStore":  # that keeps the answers
+    from mlops_lab.serving.score_store import ScoreStore
+
+    address = settings.score_store_address or open_workspace(settings).create().score_store
+    limit, is_power = settings.service_queue_limit, settings.score_durability == "power"
+    mask = make_cleaner(PERSONAL_RULES) if settings.score_masking == "on" else None
+    return ScoreStore(address, queue_limit=limit, power_safe=is_power, mask=mask)
+
 # %% ../../notebooks/60_serving/23_launcher.ipynb #3145849c
 def serve(
     settings: Settings,  # of the lab
@@ -140,7 +142,6 @@ def serve(
     "Serve until the process is told to stop."
     import uvicorn
 
-    from mlops_lab.serving.score_store import ScoreStore
     from mlops_lab.serving.service import check_binding, create_app
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the store is closed in order
@@ -149,15 +150,13 @@ def serve(
     listener = bind_port(settings.host, settings.port if port is None else port)
     source = _open_source(settings, bundle, load)
     source.current()
-    address = settings.score_store_address or open_workspace(settings).create().score_store
     log = None if bundle is not None else open_workspace(settings).decisions
-    limit, is_power = settings.service_queue_limit, settings.score_durability == "power"
-    mask = make_cleaner(PERSONAL_RULES) if settings.score_masking == "on" else None
-    store = ScoreStore(address, queue_limit=limit, power_safe=is_power, mask=mask)
+    store = _open_store(settings)
     with closing(store), _watched(source, store, log, keys=keys):
         app = create_app(settings, source, store, keys=keys)
         config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
         config.server_header, config.timeout_graceful_shutdown = False, _GRACE_S
+        config.ws = "none"  # no route speaks it
         listener.listen(2048)
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()
@@ -256,6 +255,13 @@ def _wait_until_ready(
             return client
     raise _failed_start(child, os.pread(log, 1_000_000, 0).decode(errors="replace"))
 
+# %% ../../notebooks/60_serving/23_launcher.ipynb #61568c59
+def _with_key(
+    settings: Settings,  # of the lab
+) -> Settings:  # with a key for one block, where callers need one
+    is_needed = not settings.api_key and find_keys(open_workspace(settings)).exists()
+    return replace(settings, api_key=secrets.token_urlsafe()) if is_needed else settings
+
 # %% ../../notebooks/60_serving/23_launcher.ipynb #220254f4
 @contextmanager
 def running_service(
@@ -267,8 +273,7 @@ def running_service(
     timeout_s: float = 30.0,  # until it must be ready
 ) -> Iterator[ServiceClient]:  # a client of the ready service
     "Run the scoring service for the length of a block."
-    if not settings.api_key and find_keys(open_workspace(settings)).exists():
-        settings = replace(settings, api_key=secrets.token_urlsafe())  # one for this block
+    settings = _with_key(settings)
     command = [sys.executable, *program, "--with-parent", "--port", str(port)]
     command += ["--bundle", str(bundle)] if bundle else []
     with tempfile.TemporaryFile() as log:

@@ -64,7 +64,7 @@ def _container(
         "volumeMounts": [{"name": "scores", "mountPath": "/var/lib/mlops-lab"}],
     }
 
-
+# %% ../../notebooks/60_serving/35_manifests.ipynb #372e9fdb
 def _manifest(
     kind: tuple[str, str],  # version of the interface, and kind
     facts: ReleaseFacts,  # of the bundle

@@ -92,11 +92,10 @@ class Observations:
     def _has_vote(self, row: dict) -> bool:
         key, chance = find_chance(self.trial, caller=row["caller"], text=row["text"])
         mark = digest_bytes(f"{self.trial.line} {key}".encode())[-_MARK_DIGITS:]
-        is_new = mark not in self._voters and len(self._voters) < _MOST_VOTERS
-        if is_new and chance == row["variant"]:
-            self._voters.add(mark)  # no names or texts in what is kept
-            return True
-        return False
+        may = mark not in self._voters and len(self._voters) < _MOST_VOTERS
+        may = may and chance == row["variant"]
+        self._voters |= {mark} if may else set()  # no names or texts in what is kept
+        return may
 
     def dump(self) -> dict:  # JSON values
         "Spell what was seen, to be read back after a restart."

@@ -97,7 +97,7 @@ def _erasing(
         remedy = "look at its locks and its disk, and erase again: what is gone stays gone"
         raise ServiceProblem(f"the score store does not answer: {cause}", "", remedy) from error
 
-
+# %% ../../notebooks/60_serving/33_score_erasure.ipynb #a2fe4535
 def _erase_rows(
     engine: "Engine",  # of the score store
     wish: Wish,  # what is to go
@@ -237,7 +237,7 @@ def erase_scores(
     log.append("erase_end", {"by": by, "reason": reason, "what": kinds, **told})
     return told | {"left": left}
 
-
+# %% ../../notebooks/60_serving/33_score_erasure.ipynb #0581a9d6
 def expire_scores(
     settings: Settings,  # of the lab; score_keep_days unless days are given
     *,

@@ -97,7 +97,7 @@ def _as_piece(
     kinds = [(name, numbers.get(name, arrow.string())) for name in rows[0]]
     return arrow.Table.from_pylist(rows, schema=arrow.schema(kinds))
 
-
+# %% ../../notebooks/60_serving/32_score_exports.ipynb #ec86df06
 def export_scores(
     settings: Settings,  # of the lab
     target: Path,  # Parquet, CSV or TSV

@@ -17,12 +17,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy import Engine, bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
+
 from ..foundation.errors import ServiceProblem
 from .score_record import ScoreRecord
 from mlops_lab.serving.score_tables import (
     count_scores,
     feedback_row,
-    find_known,
     open_engine,
     read_frame,
     read_new_labels,
@@ -52,7 +54,7 @@ class ScoreStore:
         self._queue = WriteQueue(partial(write_rows, self._engine), limit=queue_limit)
         self.read = partial(read_score, self._engine)
         self.count = partial(count_scores, self._engine)
-        self.known = partial(find_known, self._engine)
+        self.known = partial(_find_known, self._engine)
         self.frame = partial(read_frame, self._engine)
         self.new_labels = partial(read_new_labels, self._engine)
 
@@ -94,6 +96,26 @@ class ScoreStore:
         "Write what is waiting, then let go of the database."
         self._queue.close()
         self._engine.dispose()
+
+# %% ../../notebooks/60_serving/06_score_store.ipynb #fb53aabd
+_KNOWN = text("SELECT score_id FROM scores WHERE score_id IN :ids")
+_KNOWN = _KNOWN.bindparams(bindparam("ids", expanding=True))
+_IDS_PER_QUERY = 500  # SQLite takes a limited number of bound values
+
+
+def _find_known(
+    engine: Engine,  # of the score database
+    score_ids: list[str],  # perhaps erased meanwhile
+) -> set[str]:  # those that are there
+    starts, known = range(0, len(score_ids), _IDS_PER_QUERY), set()
+    try:
+        with engine.connect() as connection:
+            for start in starts:
+                ids = score_ids[start : start + _IDS_PER_QUERY]
+                known |= set(connection.execute(_KNOWN, {"ids": ids}).scalars())
+    except SQLAlchemyError as problem:
+        raise ServiceProblem("the score store does not answer") from problem
+    return known
 
 # %% ../../notebooks/60_serving/06_score_store.ipynb #2b3634c4
 def _wait(

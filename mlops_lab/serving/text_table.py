@@ -161,7 +161,7 @@ def read_pieces(
 def count_rows(
     table: TextTable,  # to be read
 ) -> int:  # all of them
-    "Count the rows of a table, which also shows whether it can be read to its end."
+    "Count rows, and so find out whether all can be read."
     if table.rows is not None:
         return table.rows
     return sum(piece.num_rows for piece in read_pieces(table, 65_536))
@@ -190,7 +190,7 @@ def write_pieces(
                 writer.close()
     return rows
 
-
+# %% ../../notebooks/60_serving/30_text_table.ipynb #1d820f3e
 def _open_writer(
     target: Path,  # by its ending
     draft: Path,  # where to write

@@ -132,7 +132,7 @@ def open_release(
         raise ModelProblem(found, "what mlops-lab bundle made, or a model folder")
     return path
 
-
+# %% ../../notebooks/40_tracking/20_release.ipynb #7a4fc001
 def _unpacked(
     archive: Path,  # tar file
     lab: Workspace,  # where it is unpacked

@@ -19,7 +19,7 @@ from serving_examples import OneModel, call
 from mlops_lab.foundation.errors import DataProblem
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.foundation.whole_files import written_whole
-from mlops_lab.serving import file_scoring
+from mlops_lab.serving import file_scoring, job_folder
 from mlops_lab.serving.file_scoring import score_file
 from mlops_lab.serving.model_source import LoadedModel
 from mlops_lab.serving.score_store import ScoreStore
@@ -71,14 +71,14 @@ def test_a_killed_job_goes_on_and_ends_with_each_row_once(tmp_path):
     assert not list(tmp_path.glob(".out*"))
 
 
-@pytest.mark.parametrize("where", ["_with_scores", "_finish_piece", "write_pieces", "_clear"])
+@pytest.mark.parametrize("where", ["_with_scores", "finish_piece", "write_pieces", "clear_folder"])
 def test_a_job_that_dies_at_the_worst_moments_is_mended_by_the_next(tmp_path, monkeypatch, where):
     texts, seen = write_rows(tmp_path / "in.csv"), []
     real = getattr(file_scoring, where)
 
     def dies(*args):
         seen.append(args)
-        if len(seen) == (1 if where in ("write_pieces", "_clear") else 5):
+        if len(seen) == (1 if where in ("write_pieces", "clear_folder") else 5):
             raise KeyboardInterrupt
         return real(*args)
 
@@ -181,7 +181,7 @@ def test_a_full_disk_leaves_what_is_done(tmp_path, monkeypatch):
         return written_whole(path)
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
-        patch.setattr(file_scoring, "written_whole", full)
+        patch.setattr(job_folder, "written_whole", full)
         run(tmp_path)
     assert run(tmp_path).resumed == 40
     check_whole(tmp_path, texts)
