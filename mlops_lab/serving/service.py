@@ -95,9 +95,10 @@ async def _no_route(
 ) -> Response:  # a JSON reason
     status = error.status_code if isinstance(error, HTTPException) else 500
     found = f"{request.method} {request.url.path[:80]}: {getattr(error, 'detail', 'failed')}"
-    return json_answer(
-        {"error": found, "expected": "a route of this service", "remedy": "GET /docs"}, status
-    )
+    told = {"error": found, "expected": "a route of this service", "remedy": "GET /docs"}
+    response = json_answer(told, status)
+    response.headers.update(getattr(error, "headers", None) or {})  # which methods there are
+    return response
 
 # %% ../../notebooks/60_serving/20_service.ipynb #9fd0084c
 _VARIANTS = ("", "champion", "canary")

@@ -1,5 +1,6 @@
 """Keys and rates of a real service: rotated, withdrawn and limited without a restart."""
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from mlops_lab.foundation.settings import Settings
 from mlops_lab.foundation.workspace import find_keys, open_workspace
 from mlops_lab.serving.client import ServiceClient
 from mlops_lab.serving.launcher import running_service
+from mlops_lab.serving.pages import openapi_record
 from mlops_lab.serving.refusals import Refusal
 from mlops_lab.serving.service import check_binding, create_app
 
@@ -100,3 +102,23 @@ def test_masked_scores_are_read_back_masked(settings, bundle):
     with running_service(masked, bundle=bundle, program=PROGRAM) as client:
         told = client.score("good, ask ana@example.org")
         assert client.read(told["score_id"])["text"] == "good, ask <email>"
+
+
+def test_every_answer_of_a_guarded_route_is_documented(store):
+    app = create_app(Settings(api_key="secret"), OneModel(), store)
+    routes = json.loads(openapi_record())["paths"]
+    asked = 0
+    for path, methods in routes.items():
+        named = path.replace("{name}", "keywords").replace("{version}", "7")
+        for method, told in methods.items():
+            for key in ("", "secret"):
+                headers = {"x-api-key": key}
+                answer = call(app, method.upper(), named, b"{}", headers=headers)
+                assert str(answer.status) in told["responses"], (method, path, answer.status)
+                is_open = told.get("security") == []
+                assert key or (answer.status == 401) != is_open
+                asked += 1
+        wrong = call(app, "TRACE", named)
+        known = set(wrong.headers["allow"].lower().replace(" ", "").split(","))
+        assert wrong.status == 405 and set(methods) <= known
+    assert asked > 20
