@@ -104,16 +104,17 @@ def test_the_same_over_real_http(settings, add):
     tight = replace(settings, service_latency_ms=BOUND_MS)
     with running_service(tight, program=PROGRAM) as client:
         seen, end = [], time.monotonic() + 3
-        with ThreadPoolExecutor(150) as callers:  # a text takes 10 ms: 150 would wait 1.5 s
-            for _ in range(150):
+        with ThreadPoolExecutor(60) as callers:  # a text takes 50 ms: 60 would wait 3 s
+            for _ in range(60):
                 callers.submit(ask_until, end, client.address, seen)
         began = time.monotonic()
         assert client.score("good")["label"] == "joy"
         assert time.monotonic() - began < 2 * BOUND_MS / 1000
     good = sorted(took for told, took in seen if isinstance(told, str))
     refused = sorted(took for told, took in seen if told == 429)
-    assert len(good) + len(refused) == len(seen) and len(refused) > len(good) > 50
-    assert refused[len(refused) // 2] < good[len(good) // 2] < BOUND_MS / 1000
+    assert len(good) + len(refused) == len(seen) and len(refused) > 5 * len(good) > 100
+    assert good[len(good) // 2] < BOUND_MS / 1000 and refused[len(refused) // 2] < BOUND_MS / 2000
+    assert good[-1] < 2.5 * BOUND_MS / 1000  # with connecting, on a busy machine
     store = ScoreStore(open_workspace(settings).score_store)
     kept = set(store.frame()["score_id"])
     store.close()
