@@ -88,7 +88,7 @@ def _guarded(
 
     return answer
 
-
+# %% ../../notebooks/60_serving/20_service.ipynb #100a6ffd
 async def _no_route(
     request: Request,  # nobody answers
     error: Exception,  # what Starlette says

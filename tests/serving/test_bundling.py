@@ -189,7 +189,7 @@ def entry(name, kind=tarfile.REGTYPE, link=""):
     "one",
     [
         entry("../outside"),
-        entry("/tmp/outside"),
+        entry("/" + "outside"),
         entry("model/../../outside"),
         entry("model", tarfile.SYMTYPE, "/etc"),
         entry("model/weights.npz", tarfile.LNKTYPE, "/etc/passwd"),
