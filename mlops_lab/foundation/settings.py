@@ -32,7 +32,7 @@ class Settings:
     text_column: str = "text"  # column of the messages in an own file
     label_column: str = "label"  # column of the labels in an own file
     rows: int = 12_000  # rows to ingest, at most
-    task: str = "emotion"  # what to predict: emotion or sentiment
+    task: str = "emotion"  # what to predict: emotion, sentiment, emotions-28 or several
     seed: int = 7  # every random choice of a run starts here
     language: str = "en"  # language of texts for learners: en or es
     tracking_address: str = ""  # SQLAlchemy address of MLflow's store; empty: in the workspace
@@ -69,6 +69,7 @@ class Settings:
     score_masking: str = "off"  # whether addresses and handles are masked in stored texts
     score_keep_days: int = 0  # days a score is kept when scores are expired; 0: for ever
     jobs: int = 2  # stages that may run at once
+    checkpoint_s: float = 20.0  # seconds between two writings of an unfinished training
     trigger: str = "person"  # what starts runs: person, schedule, monitor or ci
     remote_store: str = ""  # folder or fsspec address of results a class shares; empty: none
     remote_store_write: str = "on"  # whether this lab's own results are offered there: on or off
@@ -76,7 +77,7 @@ class Settings:
 # %% ../../notebooks/10_foundation/02_settings.ipynb #f06e2935
 _SECTIONS = ("dev", "test", "staging", "prod")
 _CHOICES = {
-    "task": ("emotion", "sentiment"),
+    "task": ("emotion", "sentiment", "emotions-28", "several"),
     "language": ("en", "es"),
     "mlflow_runs": ("on", "off"),
     "trigger": ("person", "schedule", "monitor", "ci"),
@@ -91,6 +92,7 @@ _RANGES = {
     "rows": (100, 10**9),
     "port": (1, 65535),
     "jobs": (1, 64),
+    "checkpoint_s": (0.0, 86_400.0),
     "minimum_macro_f1": (0.0, 1.0),
     "minimum_gain": (-1.0, 1.0),
     "significance": (1e-6, 0.5),
