@@ -5,6 +5,7 @@ Modules:
 - `mlops_lab.command_line.approval_commands`: Offer at a terminal what people say about a promotion: approve it, or decline.
 - `mlops_lab.command_line.assessing`: Assess a project at a terminal, and let CI refuse a level that is not proved.
 - `mlops_lab.command_line.assessment_app`: Open the maturity assessment of this lab in a notebook, or show it as a table.
+- `mlops_lab.command_line.bundle_commands`: Make a bundle of a registered model at a terminal.
 - `mlops_lab.command_line.canary_commands`: Try a version on a share of the callers, from a terminal.
 - `mlops_lab.command_line.canary_desk`: Begin the trial of a canary, tell how it stands, and end it.
 - `mlops_lab.command_line.card_commands`: Show the model card of a version at a terminal.
@@ -14,6 +15,7 @@ Modules:
 - `mlops_lab.command_line.history_commands`: Offer at a terminal what the ledger and the run folders know.
 - `mlops_lab.command_line.jupyter_servers`: Open the run tracker and the scoring service from JupyterLab's launcher.
 - `mlops_lab.command_line.jupyterlab`: Open JupyterLab on the landing notebook, with everything in place.
+- `mlops_lab.command_line.key_commands`: Make, list and withdraw the keys that callers of the service send.
 - `mlops_lab.command_line.landing`: Show what is in this lab right now, and what to do next.
 - `mlops_lab.command_line.live_run`: Run a pipeline from a notebook and watch it on a board.
 - `mlops_lab.command_line.mirroring`: Hand a finished run to MLflow in the background, so that nobody waits for it.
@@ -22,6 +24,7 @@ Modules:
 - `mlops_lab.command_line.repeated_run`: Run a pipeline again and again in one process, and say in a line how each run ended.
 - `mlops_lab.command_line.request`: Turn what was typed after `mlops-lab run` into a checked order.
 - `mlops_lab.command_line.review_app`: Open the review of cleaning rules in a notebook, or show it as a page.
+- `mlops_lab.command_line.score_commands`: Score files at a terminal, and look after the scores that are kept.
 - `mlops_lab.command_line.search_commands`: Look for better numbers of a recipe at a terminal.
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
@@ -70,9 +73,11 @@ Modules:
 - `mlops_lab.data.world_settings`: Name the knobs of the simulated world and read its hand-written tables.
 - `mlops_lab.data.world_style`: Spell a message the way its author would.
 - `mlops_lab.data.world_writer`: Write one message and note the evidence it shows.
+- `mlops_lab.foundation.access_keys`: Keep the keys of callers as digests, and notice new and withdrawn ones without a restart.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
 - `mlops_lab.foundation.process_state`: Note what a process holds beside its variables: random numbers, settings, threads, open files.
+- `mlops_lab.foundation.rates`: Limit how often each caller may do something, with bounded memory.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
 - `mlops_lab.foundation.sameness`: Tell where two values differ, down to types, order, layout of names, and shared parts.
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
@@ -140,6 +145,7 @@ Modules:
 - `mlops_lab.models.passes`: Pass over the training rows until dev stops gaining, and survive being killed on the way.
 - `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
+- `mlops_lab.models.pyfunc`: Let MLflow load a bundle as one of its own models, without a pickle.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
 - `mlops_lab.models.search`: Look for better numbers of a recipe, so that a kill, a pause or more workers change nothing of the result.
 - `mlops_lab.models.search_space`: Say where a search may look for better numbers of a recipe.
@@ -223,14 +229,18 @@ Modules:
 - `mlops_lab.pipeline.workers`: Run stages at the same time, and tell how each ended whatever happened to it.
 - `mlops_lab.serving.batch`: Send a table of texts through the service and read the stored scores back.
 - `mlops_lab.serving.binary_tensors`: Translate the Open Inference Protocol's binary tensors to plain JSON and back.
+- `mlops_lab.serving.bundling`: Put a model and everything to serve it into one folder or file, the same bytes every time.
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.copies`: Have the other model answer the same texts, unseen by the caller and without costing one any time.
 - `mlops_lab.serving.exchange`: Read what a request carries and write what it is answered, within limits.
 - `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.
+- `mlops_lab.serving.file_scoring`: Score every row of a file exactly once, in bounded memory, and go on after a kill.
 - `mlops_lab.serving.gathering`: Do at once what many callers ask for in the same moment.
 - `mlops_lab.serving.inference_protocol`: Speak the Open Inference Protocol V2, so that standard clients need no change.
+- `mlops_lab.serving.job_folder`: Keep the finished pieces of a long job, so that a killed one goes on where it was.
 - `mlops_lab.serving.launcher`: Run the scoring service as a process of its own, and never leave it behind.
+- `mlops_lab.serving.manifests`: Say in the words of other systems how a bundle is served.
 - `mlops_lab.serving.messages`: Check what comes in and shape what goes out.
 - `mlops_lab.serving.metrics`: Count what the service does and tell it in Prometheus' text form.
 - `mlops_lab.serving.model_source`: Know which model answers now, and swap it when another is promoted.
@@ -238,6 +248,9 @@ Modules:
 - `mlops_lab.serving.pages`: Give people a page to try the model, and programmers a page to call it.
 - `mlops_lab.serving.refusals`: Say no to a request in a way that programs and people understand.
 - `mlops_lab.serving.routing`: Send most callers to the champion and some to a canary, each caller always to the same.
+- `mlops_lab.serving.sbom`: List exactly which packages run a served model, as a lock and as a CycloneDX document.
+- `mlops_lab.serving.score_erasure`: Erase a person's rows so that no byte is left, and record that it was done without naming them.
+- `mlops_lab.serving.score_exports`: Hand stored scores out as one file, and remember where every copy went.
 - `mlops_lab.serving.score_record`: Name everything that is kept about one answered text.
 - `mlops_lab.serving.score_store`: Keep every score the service gave, and what people said about it later.
 - `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
@@ -245,6 +258,7 @@ Modules:
 - `mlops_lab.serving.service`: Put the scoring service behind HTTP, with thin routes and firm limits.
 - `mlops_lab.serving.service_check`: Start the real service with one bundle, ask it over HTTP, and say in one line how that went.
 - `mlops_lab.serving.smoke_test`: Ask a running service the few questions that show it is the right one.
+- `mlops_lab.serving.text_table`: Read a table of any length piece by piece, and put finished pieces together as one file.
 - `mlops_lab.serving.trial_keeper`: Watch the trial that runs in a service, and end it when the rules say so.
 - `mlops_lab.serving.write_queue`: Collect rows from many callers and write them in groups, in one thread.
 - `mlops_lab.teaching.cards`: Show a short coloured answer under a cell, with the same words as plain text.
@@ -264,6 +278,7 @@ Modules:
 - `mlops_lab.tracking.mirror`: Repeat the decision log as MLflow model versions and aliases.
 - `mlops_lab.tracking.promotion`: Carry out what the gate said: promote, refuse, or wait for the people who must approve.
 - `mlops_lab.tracking.registry`: Register models, and move the championship with who, in which role and why.
+- `mlops_lab.tracking.release`: Seal a folder that leaves the lab, and open it elsewhere only if it is whole.
 - `mlops_lab.tracking.run_mirror`: Show a finished pipeline run in MLflow: one parent run, and a child for each stage that ran.
 - `mlops_lab.tracking.runs`: Record a training run in MLflow with everything MLflow does not note by itself.
 - `mlops_lab.tracking.searches`: Show a search in MLflow: one run for the search, and a child run for each trial.

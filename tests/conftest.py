@@ -52,3 +52,20 @@ def real_data() -> Path:
     if not (home / "goemotions" / "train.tsv").is_file():
         pytest.skip(f"no real data sets in {home}; MLOPS_LAB_DATA_HOME names another folder")
     return home
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a real model, of a kind that learns in no time."""
+    import pandas as pd
+
+    from mlops_lab.models.learning import Recipe
+    from mlops_lab.models.tasks import label_space
+    from mlops_lab.models.training import train_candidate, write_bundle
+
+    texts = ["what a great day", "I hate it", "so sad", "I love this"] * 10
+    frame = pd.DataFrame({"text": texts, "label": ["joy", "anger", "sadness", "joy"] * 10})
+    frame["language"] = "en"
+    task = label_space("emotion", frame["label"])
+    made = train_candidate("lexicon_rule", frame, dev=frame, task=task, recipe=Recipe())
+    return write_bundle(made, tmp_path_factory.mktemp("small") / "model")

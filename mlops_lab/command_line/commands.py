@@ -176,7 +176,9 @@ def explain(stage: str, as_json: bool, **asked: Any) -> None:
 # %% ../../notebooks/95_command_line/12_commands.ipynb #6c61df50
 @main.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Default from settings.")
-@click.option("--bundle", type=click.Path(exists=True), help="A model folder, not the champion.")
+@click.option(
+    "--bundle", type=click.Path(exists=True), help="A bundle or model folder, not the champion."
+)
 @guard
 def serve(port: int | None, bundle: str | None) -> None:
     "Serve the champion on this machine until stopped."

@@ -11,11 +11,14 @@ __all__ = []
 # %% ../../notebooks/95_command_line/90_program.ipynb #b4c8dff3
 from .approval_commands import approve
 from .assessing import assess
+from .bundle_commands import bundle
 from .canary_commands import canary
 from .card_commands import card
 from .commands import main
 from .data_commands import data
 from .history_commands import diff, reproduce, runs, show, status
+from .key_commands import keys
+from .score_commands import score, scores
 from .search_commands import search
 from .upkeep_commands import clean
 
@@ -23,4 +26,5 @@ from .upkeep_commands import clean
 __all__ = ["main"]
 
 # Commands that joined by import.
-_JOINED = (approve, assess, canary, card, clean, data, runs, status, show, diff, reproduce, search)
+_JOINED = (approve, assess, bundle, canary, card, clean, data, diff, keys)
+_JOINED += (reproduce, runs, score, scores, search, show, status)

@@ -64,6 +64,17 @@ def _missing(
         f"pip install 'mlops-lab[{extra}]'",
     )
 
+# %% ../../notebooks/20_data/43_online_servers.ipynb #37df8648
+def _agree(
+    server: Any,  # a connection
+    view: FeatureView,  # what shall be in the table
+    found: list[str],  # columns it has
+) -> None:
+    "Let go of a server whose table is another one, and say so."
+    if found != list(view.features):
+        server.close()
+    refuse_columns(view, found)
+
 # %% ../../notebooks/20_data/43_online_servers.ipynb #c0e4b208
 class PostgresTable:
     "An online table in PostgreSQL."
@@ -89,9 +100,7 @@ class PostgresTable:
                 self._server.execute(_DEFINITIONS)
                 self._server.execute(_DEFINE, (view.name, json.dumps(list(view.features))))
             found = self._server.execute(_DEFINED, (view.name,)).fetchone()[0]
-        if found != list(view.features):
-            self._server.close()
-        refuse_columns(view, found)
+        _agree(self._server, view, found)
         self._select = f"SELECT features FROM {name} WHERE entity = %s"
         self._times = f"SELECT at_us FROM {name}"
         self._insert = f"INSERT INTO {name} VALUES (%s, %s, %s) ON CONFLICT (entity) DO UPDATE"
@@ -149,9 +158,7 @@ class RedisTable:
         with self._guard():
             self._server.set(f"{self._key}:columns", json.dumps(list(view.features)), nx=True)
             found = json.loads(self._server.get(f"{self._key}:columns"))
-        if found != list(view.features):
-            self._server.close()
-        refuse_columns(view, found)
+        _agree(self._server, view, found)
 
     def read(
         self,

@@ -64,7 +64,10 @@ class Settings:
     service_text_limit: int = 10_000  # characters in one text
     service_queue_limit: int = 2_000  # texts in work at once
     service_latency_ms: int = 1_000  # an answer may take; before that, new requests are refused
+    service_rate_per_s: float = 0.0  # requests a second of one caller; 0: no limit
     score_durability: str = "process"  # what a stored score survives: process or power
+    score_masking: str = "off"  # whether addresses and handles are masked in stored texts
+    score_keep_days: int = 0  # days a score is kept when scores are expired; 0: for ever
     jobs: int = 2  # stages that may run at once
     checkpoint_s: float = 20.0  # seconds between two writings of an unfinished training
     trigger: str = "person"  # what starts runs: person, schedule, monitor or ci
@@ -80,6 +83,7 @@ _CHOICES = {
     "trigger": ("person", "schedule", "monitor", "ci"),
     "remote_store_write": ("on", "off"),
     "score_durability": ("process", "power"),
+    "score_masking": ("on", "off"),
     "canary_automatic": ("all", "rollback", "none"),
 }
 
@@ -107,6 +111,8 @@ _RANGES = {
     "service_text_limit": (1, 10_000_000),
     "service_queue_limit": (1, 10_000_000),
     "service_latency_ms": (1, 60_000),
+    "service_rate_per_s": (0.0, 1_000_000.0),
+    "score_keep_days": (0, 36_500),
 }
 _PREFIX = "MLOPS_LAB_"
 
@@ -193,6 +199,16 @@ def _refuse_unknown(
             found = f"setting {name!r} in {source} is not known"
             raise SettingsProblem(found, close_matches(name, _keys()), "mend or remove it")
 
+# %% ../../notebooks/10_foundation/02_settings.ipynb #d98f60ec
+def _at_home(
+    path: Path,  # perhaps with ~
+) -> Path:  # the same where this user has no home, as in a container
+    "Put the home of the user into a path."
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
 # %% ../../notebooks/10_foundation/02_settings.ipynb #4a821511
 def read_settings(
     project: Path | None = None,  # folder of settings.ini, found from here if empty
@@ -221,7 +237,7 @@ def read_settings(
     values = {key: _cast(key, text, "settings.ini") for key, text in written.items()}
     values |= {key: _cast(key, text, "the environment") for key, text in overrides.items()}
     for key in ("workspace", "data_home", "cleaning_file"):
-        values[key] = folder / Path(values.get(key, getattr(Settings, key))).expanduser()
+        values[key] = folder / _at_home(Path(values.get(key, getattr(Settings, key))))
     return Settings(section=section, project=folder, **values)
 
 # %% ../../notebooks/10_foundation/02_settings.ipynb #c177c0cf

@@ -154,13 +154,15 @@ def _keep(
     store: ScoreStore,  # that answers need more
     copies: list[ScoreRecord],  # to be kept, if there is room
 ) -> bool:  # whether they are
-    "Store copies, unless answers wait for the store."
+    "Store copies of answers that are still there, unless others wait for the store."
     if not copies:
         return True
     try:
         if store.waiting > 100:
             return False
-        store.save(copies)
+        known = store.known([copy_id(copy.score_id) for copy in copies])
+        if kept := [copy for copy in copies if copy_id(copy.score_id) in known]:
+            store.save(kept)
     except (LabError, ValueError):
         return False
     return True

@@ -67,18 +67,18 @@ def _tell(
 class _Pace:
     "How long an item takes, by the last batches."
 
-    item_s: float = 0.001  # until it is known
+    item_s: float = 0.0  # 0: not known yet
     ended: float = 0.0  # when the last batch was done
 
     def items_in(self, seconds: float) -> int:
-        return max(1, int(seconds / max(self.item_s, 1e-9)))
+        return max(1, int(seconds / self.item_s)) if self.item_s else 4  # find out with few
 
     def saw(self, size: int, began: float) -> None:
         now = time.monotonic()
         took, self.ended = now - max(began, self.ended), now
         if size:  # one text alone says little about the pace of many
-            weight = min(size / 32, 1.0) / 2
-            self.item_s += weight * (took / size - self.item_s)
+            weight = min(size / 32, 1.0) / 2 if self.item_s else 1.0
+            self.item_s = max(self.item_s + weight * (took / size - self.item_s), 1e-9)
 
 # %% ../../notebooks/60_serving/02_gathering.ipynb #4573ee81
 class Gathering:

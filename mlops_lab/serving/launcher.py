@@ -1,7 +1,7 @@
 """Run the scoring service as a process of its own, and never leave it behind.
 
 `python -m mlops_lab.serving.launcher --port 8080 --workspace .lab` serves the champion of that workspace;
-`--bundle DIR` serves a folder instead. `running_service` does the same for the length of a `with` block
+`--bundle PATH` serves a bundle instead: what `mlops-lab bundle` made, or a model folder. `running_service` does the same for the length of a `with` block
 in a notebook or a test: it waits until the service is ready, hands over a client and stops the process
 in the end. If the process that started it dies, the service notices its closed pipe and leaves too."""
 
@@ -14,8 +14,8 @@ __all__ = ['serve', 'main', 'running_service']
 import argparse
 import json
 import os
+import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,12 +28,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlops_lab
+from ..foundation.access_keys import KeyRing
 from ..foundation.errors import LabError, ServiceProblem
+from ..foundation.listening import bind_port
 from ..foundation.settings import Settings, read_settings
-from ..foundation.workspace import open_workspace
+from ..foundation.text_rules import PERSONAL_RULES, make_cleaner
+from ..foundation.whole_files import stamp_file
+from ..foundation.workspace import find_keys, open_workspace
 from .client import ServiceClient
 from .model_source import Scorer, SwappingSource, folder_source, registry_source
 from .routing import RoutedSource
+from ..tracking.release import open_release
 
 if TYPE_CHECKING:
     from mlops_lab.serving.score_store import ScoreStore
@@ -41,25 +46,6 @@ if TYPE_CHECKING:
 # %% ../../notebooks/60_serving/23_launcher.ipynb #4f42b83b
 _REFRESH_S = 0.2  # how soon a promoted model answers
 _GRACE_S = 5  # for requests in work when the service is told to stop
-
-
-def _bind(
-    host: str,  # address of this machine
-    port: int,  # 0: any free one
-) -> socket.socket:  # bound, not yet listening
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ServiceProblem(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            expected="a free port of this machine",
-            remedy="stop what listens there, or take another port (0: any)",
-        ) from error
-    return listener
 
 # %% ../../notebooks/60_serving/23_launcher.ipynb #e1442301
 def _leave_with_parent() -> None:
@@ -77,13 +63,16 @@ def _keep_fresh(
     source: SwappingSource | RoutedSource,  # of the model
     stopped: threading.Event,  # set when the service ends
     log: Path | None,  # that tells of another model; None: look every time
+    *,
+    keys: KeyRing,  # that hold now
 ) -> None:
-    "Look for another champion now and then."
+    "Look for another champion and other keys now and then."
 
     def watch() -> None:
         seen = None
         while not stopped.wait(_REFRESH_S):
-            now = _state_of(log)
+            keys.refresh()
+            now = stamp_file(log)
             if now is None or now != seen:
                 source.refresh()
             seen = now
@@ -96,10 +85,12 @@ def _watched(
     source: SwappingSource | RoutedSource,  # of the model
     store: "ScoreStore",  # of the service
     log: Path | None,  # that tells of another model
+    *,
+    keys: KeyRing,  # that hold now
 ) -> Iterator[None]:
-    "Follow promotions and trials for the length of a block."
+    "Follow promotions, trials and keys for the length of a block."
     stopped, keeper = threading.Event(), None
-    _keep_fresh(source, stopped, log)
+    _keep_fresh(source, stopped, log, keys=keys)
     if isinstance(source, RoutedSource):
         from mlops_lab.serving.trial_keeper import start_keeper
 
@@ -111,16 +102,6 @@ def _watched(
         if keeper is not None:
             keeper.join(_GRACE_S)
 
-# %% ../../notebooks/60_serving/23_launcher.ipynb #1ef894a9
-def _state_of(
-    log: Path | None,  # of decisions
-) -> tuple[int, int] | None:  # changes when the log does; None: cannot be told
-    try:
-        found = log.stat() if log else None
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size) if found else None
-
 # %% ../../notebooks/60_serving/23_launcher.ipynb #c32a3af7
 def _open_source(
     settings: Settings,  # of the lab
@@ -130,7 +111,7 @@ def _open_source(
     if load is None:
         from mlops_lab.models.scorer import load_scorer as load
     if bundle is not None:
-        return folder_source(bundle, load)
+        return folder_source(open_release(bundle, open_workspace(settings)), load)
     from mlops_lab.tracking.registry import Registry
     from mlops_lab.tracking.trials import Trials
 
@@ -138,6 +119,17 @@ def _open_source(
     source = RoutedSource(registry_source(registry, load), Trials(registry), load=load)
     source.refresh()  # a trial that runs goes on with the first request
     return source
+
+# %% ../../notebooks/60_serving/23_launcher.ipynb #6994b8ce
+def _open_store(
+    settings: Settings,  # of the lab
+) -> "ScoreStore":  # that keeps the answers
+    from mlops_lab.serving.score_store import ScoreStore
+
+    address = settings.score_store_address or open_workspace(settings).create().score_store
+    limit, is_power = settings.service_queue_limit, settings.score_durability == "power"
+    mask = make_cleaner(PERSONAL_RULES) if settings.score_masking == "on" else None
+    return ScoreStore(address, queue_limit=limit, power_safe=is_power, mask=mask)
 
 # %% ../../notebooks/60_serving/23_launcher.ipynb #3145849c
 def serve(
@@ -150,22 +142,21 @@ def serve(
     "Serve until the process is told to stop."
     import uvicorn
 
-    from mlops_lab.serving.score_store import ScoreStore
     from mlops_lab.serving.service import check_binding, create_app
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the store is closed in order
-    check_binding(settings)
-    listener = _bind(settings.host, settings.port if port is None else port)
+    keys = KeyRing(find_keys(open_workspace(settings)), settings.api_key)
+    check_binding(settings, keys)
+    listener = bind_port(settings.host, settings.port if port is None else port)
     source = _open_source(settings, bundle, load)
     source.current()
-    address = settings.score_store_address or open_workspace(settings).create().score_store
     log = None if bundle is not None else open_workspace(settings).decisions
-    limit, is_power = settings.service_queue_limit, settings.score_durability == "power"
-    store = ScoreStore(address, queue_limit=limit, power_safe=is_power)
-    with closing(store), _watched(source, store, log):
-        app = create_app(settings, source, store)
+    store = _open_store(settings)
+    with closing(store), _watched(source, store, log, keys=keys):
+        app = create_app(settings, source, store, keys=keys)
         config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
         config.server_header, config.timeout_graceful_shutdown = False, _GRACE_S
+        config.ws = "none"  # no route speaks it
         listener.listen(2048)
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()
@@ -181,7 +172,7 @@ def main(
     )
     parser.add_argument("--port", type=int, help="port to listen on; 0: any free one")
     parser.add_argument("--workspace", type=Path, help="state folder of the lab")
-    parser.add_argument("--bundle", type=Path, help="serve this folder instead of the champion")
+    parser.add_argument("--bundle", type=Path, help="serve this bundle instead of the champion")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
     options = parser.parse_args(arguments)
     try:
@@ -264,6 +255,13 @@ def _wait_until_ready(
             return client
     raise _failed_start(child, os.pread(log, 1_000_000, 0).decode(errors="replace"))
 
+# %% ../../notebooks/60_serving/23_launcher.ipynb #61568c59
+def _with_key(
+    settings: Settings,  # of the lab
+) -> Settings:  # with a key for one block, where callers need one
+    is_needed = not settings.api_key and find_keys(open_workspace(settings)).exists()
+    return replace(settings, api_key=secrets.token_urlsafe()) if is_needed else settings
+
 # %% ../../notebooks/60_serving/23_launcher.ipynb #220254f4
 @contextmanager
 def running_service(
@@ -275,6 +273,7 @@ def running_service(
     timeout_s: float = 30.0,  # until it must be ready
 ) -> Iterator[ServiceClient]:  # a client of the ready service
     "Run the scoring service for the length of a block."
+    settings = _with_key(settings)
     command = [sys.executable, *program, "--with-parent", "--port", str(port)]
     command += ["--bundle", str(bundle)] if bundle else []
     with tempfile.TemporaryFile() as log:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..foundation.errors import LabError, ModelProblem
-from ..foundation.records import digest_file, digest_folder
+from ..foundation.records import digest_file, digest_folder, read_json
 
 # %% ../../notebooks/60_serving/12_model_source.ipynb #554aacba
 class Scorer(Protocol):
@@ -107,10 +107,13 @@ class FoundBundle:
 def _find_in_folder(
     folder: Path,  # of a bundle
 ) -> FoundBundle | None:  # None if there is no bundle
-    manifest = Path(folder) / "manifest.json"
+    folder = Path(folder)
+    manifest, seal = folder / "manifest.json", folder.parent / "release.json"
     if not manifest.is_file():
         return None
-    return FoundBundle(digest_file(manifest).removeprefix("sha256:")[:12], Path(folder))
+    if folder.name == "model" and seal.is_file():  # part of what mlops-lab bundle made
+        return FoundBundle(str(read_json(seal)["version"]), folder)
+    return FoundBundle(digest_file(manifest).removeprefix("sha256:")[:12], folder)
 
 # %% ../../notebooks/60_serving/12_model_source.ipynb #47216881
 def _find_champion(

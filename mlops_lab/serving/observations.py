@@ -11,7 +11,7 @@ number of the last label in it, so that after a kill no label is missed or count
 __all__ = ['find_chance', 'Observations', 'write_state', 'read_state']
 
 # %% ../../notebooks/60_serving/19_observations.ipynb #97f1e060
-from ..foundation.records import read_json, write_json
+from ..foundation.records import digest_bytes, read_json, write_json
 from ..foundation.workspace import Workspace, find_trial_state
 from .canary_trial import Advice, CanaryTrial, TrialRules, dump_trial, load_trial
 from .copies import Pair
@@ -31,8 +31,9 @@ def find_chance(
     chosen = is_chosen(known, trial.terms.share, salt=trial.line)
     return known, ("canary" if chosen else "champion") if known else ""
 
-# %% ../../notebooks/60_serving/19_observations.ipynb #54e95344
+# %% ../../notebooks/60_serving/19_observations.ipynb #35ee5784
 _MOST_VOTERS = 100_000
+_MARK_DIGITS = 24  # of a digest
 
 
 class Observations:
@@ -47,7 +48,8 @@ class Observations:
         rules = TrialRules(terms.alpha, terms.margin, terms.labels)
         known = state if state is not None and state["line"] == trial.line else {}
         self.evidence = load_trial(rules, known["seen"]) if known else CanaryTrial(rules)
-        self.last_label, self._voters = known.get("last_label", 0), set(known.get("voters", ()))
+        self.last_label = known.get("last_label", 0)
+        self._voters = {one for one in known.get("voters", ()) if len(one) == _MARK_DIGITS}
 
     def saw_note(
         self,
@@ -89,11 +91,11 @@ class Observations:
 
     def _has_vote(self, row: dict) -> bool:
         key, chance = find_chance(self.trial, caller=row["caller"], text=row["text"])
-        is_new = key not in self._voters and len(self._voters) < _MOST_VOTERS
-        if is_new and chance == row["variant"]:
-            self._voters.add(key)
-            return True
-        return False
+        mark = digest_bytes(f"{self.trial.line} {key}".encode())[-_MARK_DIGITS:]
+        may = mark not in self._voters and len(self._voters) < _MOST_VOTERS
+        may = may and chance == row["variant"]
+        self._voters |= {mark} if may else set()  # no names or texts in what is kept
+        return may
 
     def dump(self) -> dict:  # JSON values
         "Spell what was seen, to be read back after a restart."

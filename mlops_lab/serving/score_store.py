@@ -10,10 +10,15 @@ also waits for the disk, which keeps them safe from a power cut and costs a flus
 # %% auto #0
 __all__ = ['ScoreStore']
 
-# %% ../../notebooks/60_serving/06_score_store.ipynb #ca8b9a23
+# %% ../../notebooks/60_serving/06_score_store.ipynb #b76cb490
+from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from sqlalchemy import Engine, bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..foundation.errors import ServiceProblem
 from .score_record import ScoreRecord
@@ -42,11 +47,14 @@ class ScoreStore:
         *,
         queue_limit: int = 10_000,  # rows that may wait to be written
         power_safe: bool = False,  # SQLite: flush to disk at every commit
+        mask: Callable[[str], str] | None = None,  # changes a text before it is stored
     ) -> None:
+        self._mask = mask
         self._engine = open_engine(address, power_safe=power_safe)
         self._queue = WriteQueue(partial(write_rows, self._engine), limit=queue_limit)
         self.read = partial(read_score, self._engine)
         self.count = partial(count_scores, self._engine)
+        self.known = partial(_find_known, self._engine)
         self.frame = partial(read_frame, self._engine)
         self.new_labels = partial(read_new_labels, self._engine)
 
@@ -60,6 +68,8 @@ class ScoreStore:
         records: list[ScoreRecord],  # stored together or not at all
     ) -> Future:  # resolves once they are committed
         "Hand records over without waiting."
+        if self._mask is not None:
+            records = [replace(one, text=self._mask(one.text)) for one in records]
         return self._queue.submit([score_row(record) for record in records])
 
     def save(
@@ -86,6 +96,26 @@ class ScoreStore:
         "Write what is waiting, then let go of the database."
         self._queue.close()
         self._engine.dispose()
+
+# %% ../../notebooks/60_serving/06_score_store.ipynb #fb53aabd
+_KNOWN = text("SELECT score_id FROM scores WHERE score_id IN :ids")
+_KNOWN = _KNOWN.bindparams(bindparam("ids", expanding=True))
+_IDS_PER_QUERY = 500  # SQLite takes a limited number of bound values
+
+
+def _find_known(
+    engine: Engine,  # of the score database
+    score_ids: list[str],  # perhaps erased meanwhile
+) -> set[str]:  # those that are there
+    starts, known = range(0, len(score_ids), _IDS_PER_QUERY), set()
+    try:
+        with engine.connect() as connection:
+            for start in starts:
+                ids = score_ids[start : start + _IDS_PER_QUERY]
+                known |= set(connection.execute(_KNOWN, {"ids": ids}).scalars())
+    except SQLAlchemyError as problem:
+        raise ServiceProblem("the score store does not answer") from problem
+    return known
 
 # %% ../../notebooks/60_serving/06_score_store.ipynb #2b3634c4
 def _wait(

@@ -23,10 +23,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import mlops_lab
+from ..foundation.access_keys import KeyRing
 from ..foundation.errors import LabError, ServiceProblem
+from ..foundation.rates import RateLimit
 from ..foundation.settings import Settings
 from . import binary_tensors
-from .exchange import check_key, json_answer, read_body, refusal_answer
+from .exchange import Door, check_key, json_answer, read_body, refusal_answer
 from .inference_protocol import infer_answer, model_metadata, read_infer_request
 from mlops_lab.serving.messages import (
     limits_from,
@@ -44,6 +46,7 @@ from .scoring import ScoringService, service_families
 # %% ../../notebooks/60_serving/20_service.ipynb #d70c030a
 def check_binding(
     settings: Settings,  # of the lab
+    keys: KeyRing | None = None,  # that hold now; None: that of the settings
 ) -> None:
     "Refuse to listen beyond this machine without a key."
     host = settings.host
@@ -51,11 +54,11 @@ def check_binding(
         is_local = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         is_local = False
-    if not is_local and not settings.api_key:
+    if not is_local and (keys or KeyRing(plain=settings.api_key)).is_open:
         raise ServiceProblem(
             f"host {host!r} is open to other machines and no key is set",
-            expected="127.0.0.1, or an api_key",
-            remedy="set MLOPS_LAB_API_KEY, or leave the host as it is",
+            expected="127.0.0.1, or a key",
+            remedy="mlops-lab keys add NAME, or leave the host as it is",
         )
 
 # %% ../../notebooks/60_serving/20_service.ipynb #ce115a8d
@@ -72,7 +75,7 @@ def _guarded(
         started, state = time.perf_counter(), request.app.state
         try:
             if not is_open:
-                check_key(request, state.api_key)
+                check_key(request, state.door)
             response = await handle(request)
         except LabError as problem:
             response = refusal_answer(problem)
@@ -85,16 +88,17 @@ def _guarded(
 
     return answer
 
-
+# %% ../../notebooks/60_serving/20_service.ipynb #100a6ffd
 async def _no_route(
     request: Request,  # nobody answers
     error: Exception,  # what Starlette says
 ) -> Response:  # a JSON reason
     status = error.status_code if isinstance(error, HTTPException) else 500
     found = f"{request.method} {request.url.path[:80]}: {getattr(error, 'detail', 'failed')}"
-    return json_answer(
-        {"error": found, "expected": "a route of this service", "remedy": "GET /docs"}, status
-    )
+    told = {"error": found, "expected": "a route of this service", "remedy": "GET /docs"}
+    response = json_answer(told, status)
+    response.headers.update(getattr(error, "headers", None) or {})  # which methods there are
+    return response
 
 # %% ../../notebooks/60_serving/20_service.ipynb #9fd0084c
 _VARIANTS = ("", "champion", "canary")
@@ -268,13 +272,16 @@ def create_app(
     settings: Settings,  # limits, key, host, language
     model_source: ModelSource,  # gives the model that answers now
     score_store: ScoreStore,  # keeps every answer
+    *,
+    keys: KeyRing | None = None,  # that hold now; None: that of the settings
 ) -> Starlette:  # an ASGI app
     "Make the scoring service as an ASGI app."
-    check_binding(settings)
+    keys = keys or KeyRing(plain=settings.api_key)
+    check_binding(settings, keys)
     handlers = dict.fromkeys((404, 405, 500), _no_route)
     app = _Service(routes=_routes(settings.language), exception_handlers=handlers)
     app.state.limits = limits_from(settings)
-    app.state.api_key = settings.api_key
+    app.state.door = Door(keys, RateLimit(settings.service_rate_per_s))
     limit = settings.service_queue_limit
     app.state.service = ScoringService(
         model_source,

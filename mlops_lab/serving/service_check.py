@@ -17,14 +17,16 @@ from time import perf_counter
 
 from ..foundation.errors import LabError
 from ..foundation.settings import Settings
+from ..foundation.workspace import open_workspace
 from .launcher import running_service
 from .refusals import Refusal
 from .smoke_test import smoke_test
+from ..tracking.release import open_release
 
 # %% ../../notebooks/60_serving/26_service_check.ipynb #648d0cbd
 def check_service(
     settings: Settings,  # of the lab
-    bundle: Path,  # folder of a model
+    bundle: Path,  # folder of a model, or what mlops-lab bundle made
     *,
     timeout_s: float = 30.0,  # until it must be ready
 ) -> dict:  # passed, message, and the seconds until the first answers
@@ -34,7 +36,7 @@ def check_service(
         own = replace(settings, workspace=Path(folder), score_store_address="")
         try:
             with running_service(own, bundle=bundle, timeout_s=timeout_s) as client:
-                report = smoke_test(client, bundle)
+                report = smoke_test(client, open_release(bundle, open_workspace(own)))
         except (LabError, Refusal, KeyError, ValueError, OSError) as problem:
             told = str(problem).splitlines()[0][:300]
             return {"passed": False, "message": told, "seconds": perf_counter() - began}

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from mlops_lab.serving import launcher
 from mlops_lab.serving.observations import read_state
+from mlops_lab.tracking.trials import Terms
 
 PROGRAM = (str(Path(__file__).parent / "keyword_service.py"),)
 WHO = ("Ana", "owner", "test")
@@ -33,6 +34,14 @@ def wait_until_tried(trials, trial):
         return known and known["line"] == trial.line
 
     wait_for(state)
+
+
+@contextmanager
+def trying(settings, trials, **terms):
+    """A service that tries version 2."""
+    with launcher.running_service(settings, program=PROGRAM) as client:
+        wait_until_tried(trials, trials.start(2, Terms(**terms), signed=WHO))
+        yield client
 
 
 def wait_for_end(trials):

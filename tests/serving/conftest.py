@@ -23,25 +23,40 @@ def settings(tmp_path):
 
 
 @pytest.fixture
-def trials(settings):
-    return Trials(Registry(open_workspace(settings).create(), mirrored=False))
+def registry(settings):
+    return Registry(open_workspace(settings).create(), mirrored=False)
 
 
 @pytest.fixture
-def add(trials, tmp_path):
-    """Register a bundle of a kind; the first one is champion."""
+def trials(registry):
+    return Trials(registry)
 
-    def add_bundle(kind):
-        folder = tmp_path / f"bundle-{kind}"
+
+@pytest.fixture
+def register(registry, tmp_path):
+    """Register a bundle that says one thing more than its name."""
+
+    def register_bundle(what, word):
+        folder = tmp_path / f"bundle-{word}"
         folder.mkdir()
-        for name, text in (("name", "keywords"), ("kind", kind)):
+        for name, text in (("name", "keywords"), (what, word)):
             (folder / f"{name}.txt").write_text(text)
         for name in ("card.json", "manifest.json"):
             (folder / name).write_text("{}")
-        version = trials.registry.register(folder, run_id="r", metrics={})
+        return registry.register(folder, run_id="r", metrics={})
+
+    return register_bundle
+
+
+@pytest.fixture
+def add(register, registry):
+    """Register a bundle of a kind; the first one is champion."""
+
+    def add_bundle(kind):
+        version = register("kind", kind)
         if version.number == 1:
             by, role, reason = WHO
-            trials.registry.promote(version, by=by, role=role, reason=reason, evidence={})
+            registry.promote(version, by=by, role=role, reason=reason, evidence={})
         return version
 
     return add_bundle

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from zlib import crc32
@@ -43,6 +44,14 @@ class Dies(KeywordScorer):
         return super().score(texts)
 
 
+class Slow(KeywordScorer):
+    """Twenty texts a second and no more."""
+
+    def score(self, texts):
+        time.sleep(0.05 * len(texts))
+        return super().score(texts)
+
+
 class Broken(KeywordScorer):
     """Does not even warm up."""
 
@@ -50,7 +59,7 @@ class Broken(KeywordScorer):
         raise ValueError("a planted fault")
 
 
-KINDS = {"errs": Errs, "worse": Worse, "dies": Dies, "broken": Broken}
+KINDS = {"errs": Errs, "worse": Worse, "dies": Dies, "broken": Broken, "slow": Slow}
 
 
 def load(folder):

@@ -4,20 +4,10 @@ import signal
 from collections import Counter
 
 import pytest
-from canary_examples import (
-    LONG,
-    PROGRAM,
-    WHO,
-    children_of,
-    runs,
-    started,
-    wait_for,
-    wait_until_tried,
-)
+from canary_examples import LONG, WHO, children_of, runs, started, trying, wait_for
 
 from mlops_lab.foundation.workspace import open_workspace
 from mlops_lab.serving.client import ServiceClient
-from mlops_lab.serving.launcher import running_service
 from mlops_lab.serving.observations import read_state
 from mlops_lab.serving.refusals import Refusal
 from mlops_lab.serving.score_record import copy_id
@@ -27,9 +17,8 @@ from mlops_lab.tracking.trials import Terms
 
 def test_shadow_copies_are_kept_apart_and_lead_back(settings, trials, add):
     add("first"), add("worse")
-    with running_service(settings, program=PROGRAM) as client:
-        terms = Terms(share=0.3, copies_per_s=1000, automatic="none", **LONG)
-        wait_until_tried(trials, trials.start(2, terms, signed=WHO))
+    terms = {"share": 0.3, "copies_per_s": 1000, "automatic": "none"}
+    with trying(settings, trials, **terms, **LONG) as client:
         told = [client.score(f"good day {i}", caller=f"caller {i}") for i in range(100)]
         wait_for(lambda: sum(read_state(trials.registry.lab)["copies"].values()) == 100)
         with pytest.raises(Refusal, match="no score"):
@@ -54,9 +43,8 @@ def test_shadow_copies_are_kept_apart_and_lead_back(settings, trials, add):
 
 def test_a_model_that_dies_while_copying_harms_nobody(settings, trials, add):
     add("first"), add("dies")
-    with running_service(settings, program=PROGRAM) as client:
-        terms = Terms(share=0.0, copies_per_s=100, automatic="none", **LONG)
-        wait_until_tried(trials, trials.start(2, terms, signed=WHO))
+    terms = {"share": 0.0, "copies_per_s": 100, "automatic": "none"}
+    with trying(settings, trials, **terms, **LONG) as client:
         told = Counter()
         for number in range(200):
             told[client.score("good", caller=str(number))["variant"]] += 1

@@ -4,48 +4,26 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 from serving_examples import KeywordScorer
 
 from mlops_lab.foundation.errors import ModelProblem
-from mlops_lab.foundation.settings import Settings
-from mlops_lab.foundation.workspace import open_workspace
 from mlops_lab.serving.client import ServiceClient
 from mlops_lab.serving.launcher import running_service
 from mlops_lab.serving.model_source import FoundBundle, SwappingSource, registry_source
 from mlops_lab.serving.scoring import ScoringService
-from mlops_lab.tracking.registry import Registry
 
 PROGRAM = (str(Path(__file__).parent / "keyword_service.py"),)
 WHO = {"by": "Ana", "role": "owner", "reason": "test", "evidence": {}}
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return Settings(project=tmp_path, workspace=tmp_path / ".lab")
-
-
-@pytest.fixture
-def registry(settings):
-    return Registry(open_workspace(settings).create(), mirrored=False)
-
-
-@pytest.fixture
-def add(registry, tmp_path):
+def add(register):
     """Register a bundle whose labels end in a mark."""
-
-    def add_bundle(mark):
-        folder = tmp_path / f"bundle-{mark}"
-        folder.mkdir()
-        for name, text in (("name", "keywords"), ("mark", mark)):
-            (folder / f"{name}.txt").write_text(text)
-        for name in ("card.json", "manifest.json"):
-            (folder / name).write_text("{}")
-        return registry.register(folder, run_id="r", metrics={})
-
-    return add_bundle
+    return partial(register, "mark")
 
 
 def send_until(stopped, address, told):

@@ -2,11 +2,19 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
+from canary_examples import PROGRAM
 from serving_examples import KeywordScorer, OneModel, ask
 
 from mlops_lab.foundation.settings import Settings
+from mlops_lab.foundation.workspace import open_workspace
+from mlops_lab.serving.client import ServiceClient
+from mlops_lab.serving.launcher import running_service
+from mlops_lab.serving.refusals import Refusal
+from mlops_lab.serving.score_store import ScoreStore
 from mlops_lab.serving.service import create_app
 
 TEXT_S = 0.02  # a slow model: 50 texts a second, far less than the loop can refuse
@@ -76,3 +84,38 @@ def test_one_large_request_alone_is_never_too_much(app):
         return await ask(app, "POST", "/score", {"text": ["good"] * 256})
 
     assert asyncio.run(alone()).status == 200  # takes longer than the bound; nobody else waits
+
+
+def ask_until(end, address, seen):
+    client = ServiceClient(address)
+    while time.monotonic() < end:
+        began = time.perf_counter()
+        try:
+            told = client.score("a good day")["score_id"]
+        except Refusal as refusal:
+            told = refusal.status
+            time.sleep(0.02)  # or the callers themselves would take the processor
+        seen.append((told, time.perf_counter() - began))
+    client.close()
+
+
+def test_the_same_over_real_http(settings, add):
+    add("slow")
+    tight = replace(settings, service_latency_ms=BOUND_MS)
+    with running_service(tight, program=PROGRAM) as client:
+        seen, end = [], time.monotonic() + 3
+        with ThreadPoolExecutor(60) as callers:  # a text takes 50 ms: 60 would wait 3 s
+            for _ in range(60):
+                callers.submit(ask_until, end, client.address, seen)
+        began = time.monotonic()
+        assert client.score("good")["label"] == "joy"
+        assert time.monotonic() - began < 2 * BOUND_MS / 1000
+    good = sorted(took for told, took in seen if isinstance(told, str))
+    refused = sorted(took for told, took in seen if told == 429)
+    assert len(good) + len(refused) == len(seen) and len(refused) > 5 * len(good) > 100
+    assert good[len(good) // 2] < BOUND_MS / 1000 and refused[len(refused) // 2] < BOUND_MS / 2000
+    assert good[-1] < 2.5 * BOUND_MS / 1000  # with connecting, on a busy machine
+    store = ScoreStore(open_workspace(settings).score_store)
+    kept = set(store.frame()["score_id"])
+    store.close()
+    assert {told for told, _ in seen if isinstance(told, str)} <= kept

@@ -12,9 +12,9 @@ from canary_examples import (
     post,
     send_labelled,
     started,
+    trying,
     wait_for,
     wait_for_end,
-    wait_until_tried,
 )
 
 from mlops_lab.serving.launcher import running_service
@@ -24,9 +24,7 @@ from mlops_lab.tracking.trials import Terms
 
 def test_a_worse_canary_is_rolled_back_by_its_labels(settings, trials, add):
     add("first"), add("worse")
-    with running_service(settings, program=PROGRAM) as client:
-        terms = Terms(share=0.3, copies_per_s=1000)
-        wait_until_tried(trials, trials.start(2, terms, signed=WHO))
+    with trying(settings, trials, share=0.3, copies_per_s=1000) as client:
         for number in range(2000):
             send_labelled(client, number)
             if number % 20 == 0 and trials.running() is None:
@@ -42,10 +40,7 @@ def test_a_worse_canary_is_rolled_back_by_its_labels(settings, trials, add):
 
 def test_an_equal_canary_is_promoted_and_becomes_champion(settings, trials, add):
     add("first"), add("second")
-    with running_service(settings, program=PROGRAM) as client:
-        wait_until_tried(
-            trials, trials.start(2, Terms(share=0.3, labels=30, margin=0.2), signed=WHO)
-        )
+    with trying(settings, trials, share=0.3, labels=30, margin=0.2) as client:
         for number in range(3000):
             send_labelled(client, number, callers=10**6)
             if number % 20 == 0 and trials.running() is None:
@@ -61,9 +56,7 @@ def test_an_equal_canary_is_promoted_and_becomes_champion(settings, trials, add)
 
 def test_a_canary_that_errs_is_rolled_back_and_nobody_notices(settings, trials, add):
     add("first"), add("errs")
-    with running_service(settings, program=PROGRAM) as client:
-        terms = Terms(share=0.5, copies_per_s=0)
-        wait_until_tried(trials, trials.start(2, terms, signed=WHO))
+    with trying(settings, trials, share=0.5, copies_per_s=0) as client:
         told = []
         while trials.running() is not None and len(told) < 3000:
             told.append(client.score("good", caller=f"caller {len(told)}"))
@@ -78,9 +71,7 @@ def test_a_canary_that_errs_is_rolled_back_and_nobody_notices(settings, trials, 
 @pytest.mark.parametrize("automatic", ["none", "rollback"])
 def test_what_is_left_to_a_person_waits_for_one(settings, trials, add, automatic):
     add("first"), add("errs")
-    with running_service(settings, program=PROGRAM) as client:
-        terms = Terms(share=0.5, copies_per_s=0, automatic=automatic)
-        wait_until_tried(trials, trials.start(2, terms, signed=WHO))
+    with trying(settings, trials, share=0.5, copies_per_s=0, automatic=automatic) as client:
         for number in range(300):
             client.score("good", caller=f"caller {number}")
         if automatic == "rollback":
@@ -111,8 +102,7 @@ def test_a_canary_that_does_not_load_ends_its_trial(settings, trials, add):
 def test_another_champion_ends_the_trial(settings, trials, add):
     add("first"), add("second")
     third = add("third")
-    with running_service(settings, program=PROGRAM) as client:
-        wait_until_tried(trials, trials.start(2, Terms(**LONG), signed=WHO))
+    with trying(settings, trials, **LONG) as client:
         by, role, reason = WHO
         trials.registry.promote(third, by=by, role=role, reason=reason, evidence={})
         end = wait_for_end(trials)
