@@ -30,8 +30,7 @@ _INVISIBLE = re.compile(
 )
 _LETTERS = re.compile(r"([^\W\d_])\1{2,}")
 _MARKS = re.compile(r"([^\w\s])\1{3,}")
-_SPACE = re.compile(r"\s+")
-_WIDE = re.compile(r"\s\s|[^\S ]")
+_TRIPLE = re.compile(r"(.)\1\1")  # a quick look; what it finds the rule itself judges
 _EMOJI = re.compile(
     "[\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f000-\U0001faff]"
     "(?:\u200d?[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])*"
@@ -71,16 +70,12 @@ _RULES = (
     TextRule("urls", _has_address, lambda text: _URL.sub("<url>", text)),
     TextRule("emails", lambda text: "@" in text, lambda text: EMAIL.sub("<email>", text)),
     TextRule("handles", lambda text: "@" in text, lambda text: HANDLE.sub("<user>", text)),
-    TextRule("letters", _LETTERS.search, lambda text: _LETTERS.sub(r"\1\1", text)),
-    TextRule("marks", _MARKS.search, lambda text: _MARKS.sub(r"\1\1\1", text)),
+    TextRule("letters", _TRIPLE.search, lambda text: _LETTERS.sub(r"\1\1", text)),
+    TextRule("marks", _TRIPLE.search, lambda text: _MARKS.sub(r"\1\1\1", text)),
     TextRule("typeset", lambda text: not text.isascii(), lambda text: text.translate(_TYPESET)),
     TextRule("letter_case", lambda text: not text.islower(), str.lower),
     TextRule("emoji", lambda text: not text.isascii(), lambda text: _EMOJI.sub(" ", text)),
-    TextRule(
-        "spaces",
-        lambda text: text[:1].isspace() or text[-1:].isspace() or _WIDE.search(text),
-        lambda text: _SPACE.sub(" ", text).strip(),
-    ),
+    TextRule("spaces", lambda text: True, lambda text: " ".join(text.split())),
 )
 TEXT_RULES: dict[str, TextRule] = {rule.name: rule for rule in _RULES}  # by name, in their order
 

@@ -10,7 +10,8 @@ is a yes or a no of its own."""
 # %% auto #0
 __all__ = ['bag_weights', 'inverse_frequency', 'sigmoid', 'softmax', 'answer_probabilities', 'BagModel', 'bag_model_from_arrays']
 
-# %% ../../notebooks/30_models/03_bag_model.ipynb #146c0623
+# %% ../../notebooks/30_models/03_bag_model.ipynb #56b97d15
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -89,6 +90,8 @@ class BagModel:
         bags: Bags,  # features of texts
     ) -> np.ndarray:  # one row per text, float32
         "Add up what each feature says about each label."
+        if len(bags) == 1:
+            return _logits_of_one(self, bags)
         weights = bag_weights(bags, self.importance)
         result = np.tile(self.bias, (len(bags), 1))
         last = row = 0
@@ -126,6 +129,21 @@ class BagModel:
         "The arrays that make up the model."
         named = {name: getattr(self, name) for name in _ARRAYS}
         return {name: array for name, array in named.items() if array is not None}
+
+# %% ../../notebooks/30_models/03_bag_model.ipynb #2c82e5b2
+def _logits_of_one(
+    model: BagModel,  # that answers
+    bags: Bags,  # features of one text
+) -> np.ndarray:  # one row, float32
+    weights = np.log(bags.counts)
+    weights += 1.0
+    if model.importance is not None:
+        weights *= model.importance.take(bags.ids)
+    row = np.zeros(len(weights), np.intp)
+    square = np.bincount(row, weights * weights, minlength=1)[0]  # sums like `bag_weights`
+    weights /= np.float32(math.sqrt(max(square, 1e-12)))
+    said = model.table.take(bags.ids, axis=0) * weights[:, None]
+    return model.bias + np.add.reduceat(said, row[:1], axis=0) if len(row) else model.bias[None]
 
 # %% ../../notebooks/30_models/03_bag_model.ipynb #427e7a1c
 def bag_model_from_arrays(

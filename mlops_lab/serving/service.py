@@ -26,7 +26,7 @@ import mlops_lab
 from ..foundation.errors import LabError, ServiceProblem
 from ..foundation.settings import Settings
 from . import binary_tensors
-from .exchange import check_key, json_answer, read_body, refusal_answer
+from .exchange import check_key, header, json_answer, read_body, refusal_answer
 from .inference_protocol import infer_answer, model_metadata, read_infer_request
 from mlops_lab.serving.messages import (
     limits_from,
@@ -105,12 +105,12 @@ def _routing(
     caller: str = "",  # as the body names it
 ) -> dict[str, str]:  # key and wanted
     "Read what tells callers apart, and what a tester asks for."
-    wanted = request.headers.get("x-variant", "")
+    wanted = header(request, b"x-variant")
     if wanted not in _VARIANTS:
         raise Refusal(422, f"x-variant is {wanted[:40]!r}", expected="champion or canary")
     by = request.app.state.service.source.sticky_by
     if by == "caller":
-        return {"key": request.headers.get("x-caller", caller), "wanted": wanted}
+        return {"key": header(request, b"x-caller", default=caller), "wanted": wanted}
     return {"key": "" if by == "text" else request.headers.get(by, ""), "wanted": wanted}
 
 # %% ../../notebooks/60_serving/20_service.ipynb #3b9bf9a2
