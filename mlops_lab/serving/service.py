@@ -39,7 +39,7 @@ from .model_source import LoadedModel, ModelSource
 from .pages import Page, demo_page, docs_page, openapi_record
 from .refusals import Refusal
 from .score_store import ScoreStore
-from .scoring import ScoringService, service_families
+from .scoring import ScoringService, explain_records, service_families
 
 # %% ../../notebooks/60_serving/20_service.ipynb #d70c030a
 def check_binding(
@@ -119,7 +119,8 @@ async def _post_score(request: Request) -> Response:
     asked = read_score_request(await read_body(request, state.limits.body_bytes), state.limits)
     told = _routing(request, asked.caller)
     records = await state.service.answer(asked.texts, caller=asked.caller, **told)
-    return json_answer(score_answer(asked, records))
+    explained = await explain_records(state.service.source, records) if asked.explain else None
+    return json_answer(score_answer(asked, records, explained=explained))
 
 
 _SCORE = _guarded("/score", _post_score)
@@ -159,7 +160,8 @@ async def _post_infer(request: Request) -> Response:
     if "version" in request.path_params:
         told["wanted"] = "champion"
     records = await state.service.answer(asked.texts, name=name, **told)
-    return _infer_response(infer_answer(asked, records), body)
+    explained = await explain_records(state.service.source, records) if asked.explain else None
+    return _infer_response(infer_answer(asked, records, explained=explained), body)
 
 
 def _infer_response(
