@@ -3,10 +3,11 @@
     python benchmarks/maturity/switch_on.py
 
 In a fresh clone of this commit, with real runs of the case study (profile small): first without a
-gate, then with gate and deployment, with scores and the monitor, on a schedule with data that
-grows, with a canary on a share of the callers, and with tests that a hook starts at each commit.
-After each step the evidence is read anew. Ends with status 1 if a step does not raise what it
-should, or lowers anything. The result is written to `switched_on.json`. Retraining by alerts is
+gate; then with tests that a hook starts at each commit, with a gate that decides three times and a
+deployment after it, with data so bad that validation stops the run, with scores and the monitor, on
+a schedule with data that grows, in a second environment, and with a canary on a share of the
+callers. After each step the evidence is read anew. Ends with status 1 if a step does not raise what
+it should, or lowers anything. The result is written to `switched_on.json`. Retraining by alerts is
 not in the lab yet, so what asks for it stays low.
 """
 
@@ -40,11 +41,13 @@ MAIN = "from mlops_lab.command_line.program import main; main(prog_name='mlops-l
 # What each step has to raise.
 RAISES = {
     "data, training, evaluation": {"DAT-1", "EXP-7"},
-    "gate, deployment": {"PIP-7", "DEP-2", "DEP-3"},
-    "scores, monitor": {"MON-2"},
-    "schedule": {"PIP-4", "PIP-8", "DAT-4"},
-    "canary": {"DEP-4", "DEP-5"},
     "CI": {"TST-6", "TST-1"},
+    "gate, deployment": {"PIP-7", "DEP-2", "DEP-3", "TST-11"},
+    "bad data": {"DAT-4"},
+    "scores, monitor": {"MON-2"},
+    "schedule": {"PIP-4", "PIP-8"},
+    "second environment": {"PIP-2", "DEP-6"},
+    "canary": {"DEP-4", "DEP-5"},
 }
 HOOK = """#!/bin/sh
 MLOPS_LAB_TRIGGER=ci "{python}" -m pytest tests/foundation/test_chain.py \\
@@ -53,23 +56,59 @@ MLOPS_LAB_TRIGGER=ci "{python}" -m pytest tests/foundation/test_chain.py \\
 """
 
 
-def run(clone: Path, *words: str, **extra: str) -> None:
-    """A command in the clone, as a person types it."""
+def run(clone: Path, *words: str, fails: bool = False, **extra: str) -> None:
+    """A command in the clone, as a person types it; one that should fail has to."""
     own = {key: text for key, text in os.environ.items() if not key.startswith("MLOPS_LAB_")}
     own |= {"PYTHONPATH": str(clone), "MLOPS_LAB_MLFLOW_RUNS": "off"} | extra
     done = subprocess.run(words, cwd=clone, env=own, capture_output=True, text=True)
-    if done.returncode:
+    if bool(done.returncode) != fails:
         raise SystemExit(f"{' '.join(words[-6:])}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def lab(clone: Path, *words: str) -> None:
-    run(clone, sys.executable, "-c", MAIN, "run", "--profile", "small", *words)
+def lab(clone: Path, *words: str, fails: bool = False, **extra: str) -> None:
+    command = (sys.executable, "-c", MAIN, "run", "--profile", "small")
+    run(clone, *command, *words, fails=fails, **extra)
+
+
+def commit(clone: Path, number: int) -> None:
+    """A change of the settings that changes no result."""
+    settings = clone / "settings.ini"
+    settings.write_text(settings.read_text() + f"# change {number}\n")
+    git = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    run(clone, *git, "commit", "-qam", f"Change {number}")
+
+
+def with_gate(clone: Path) -> None:
+    """Three models, each from more data than the one before."""
+    for rows in (1500, 4000, 9000):
+        lab(clone, "--until", "deploy", "-p", f"rows={rows}")
+
+
+def with_bad_data(clone: Path) -> None:
+    """A file in which an upstream fault emptied every third text."""
+    rows, file = last_rows(clone), clone / ".lab" / "broken.csv"
+    rows.loc[::3, "text"] = ""
+    rows.to_csv(file, index=False)
+    lab(clone, "--data", str(file), "--text", "text", "--label", "label", fails=True)
+
+
+def in_two_environments(clone: Path) -> None:
+    """Each of two commits in development, then before the doors of production."""
+    for number, rows in ((4, 2000), (5, 3000)):
+        commit(clone, number)
+        for section in ("dev", "staging"):
+            lab(clone, "-p", f"rows={rows}", MLOPS_LAB_ENV=section)
+
+
+def last_rows(clone: Path) -> pd.DataFrame:
+    """Texts and labels that the last run took in."""
+    found = sorted((clone / ".lab" / "runs").glob("*/data/raw.parquet"))[-1]
+    return pd.read_parquet(found)[["text", "label"]]
 
 
 def on_schedule(clone: Path) -> None:
     """Three turns on a file that grows while they run."""
-    found = sorted((clone / ".lab" / "runs").glob("*/data/raw.parquet"))[-1]
-    rows = pd.read_parquet(found)[["text", "label"]]
+    rows = last_rows(clone)
     file, stop = clone / ".lab" / "feedback.csv", threading.Event()
     rows[:1000].to_csv(file, index=False)
 
@@ -104,6 +143,8 @@ def with_canary(clone: Path) -> None:
             with suppress(OSError):
                 ask(port, "hello", "start")
                 break
+            if server.poll() is not None:
+                raise SystemExit(f"the service ended at once with {server.returncode}")
             time.sleep(0.2)
         registry = Registry(Workspace(clone / ".lab"), mirrored=False)
         other = "1" if registry.champion().number != 1 else "2"
@@ -133,21 +174,20 @@ def with_ci(clone: Path) -> None:
     hook = clone / ".git" / "hooks" / "post-commit"
     hook.write_text(HOOK.format(python=sys.executable))
     hook.chmod(0o755)
-    git = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org")
-    for number in range(3):
-        settings = clone / "settings.ini"
-        settings.write_text(settings.read_text() + f"# change {number}\n")
-        run(clone, *git, "commit", "-qam", f"Change {number}")
+    for number in (1, 2, 3):
+        commit(clone, number)
 
 
 STEPS: dict[str, Callable[[Path], None]] = {
     "clone": lambda clone: run(clone, "git", "clone", "-q", str(PROJECT), "."),
     "data, training, evaluation": lambda clone: lab(clone, "--until", "evaluate"),
-    "gate, deployment": lambda clone: lab(clone, "--until", "deploy"),
+    "CI": with_ci,
+    "gate, deployment": with_gate,
+    "bad data": with_bad_data,
     "scores, monitor": lambda clone: lab(clone),
     "schedule": on_schedule,
+    "second environment": in_two_environments,
     "canary": with_canary,
-    "CI": with_ci,
 }
 
 
@@ -159,8 +199,30 @@ def levels(ceilings: dict[str, int], sheet: Sheet | None) -> dict:
     return told | tracks | {"ML Test Score": found.score.score}
 
 
+def look_again(clone: Path, name: str, before: dict[str, int]) -> tuple[dict, dict[str, int]]:
+    """What one step raised or lowered, and all that is proved now."""
+    seen = gather_evidence(clone, BANK).ceilings
+    gained = {k: v for k, v in seen.items() if v > before.get(k, 0)}
+    lost = sorted(k for k, v in seen.items() if v < before.get(k, 0))
+    step = {"step": name, "proved": sum(seen.values()), "gained": gained, "lost": lost}
+    step |= {"by evidence alone": levels(seen, None), "claimed": levels(seen, EVERYTHING)}
+    print(f"{name}: {step['proved']} points, {step['by evidence alone']}, lost {lost}")
+    print(f"    gained: {' '.join(f'{k}={v}' for k, v in gained.items())}", flush=True)
+    return step, seen
+
+
+def carried(steps: list[dict], seen: dict[str, int]) -> dict[str, dict]:
+    """Levels that would be lower at the end if what a step proved were not proved (computed)."""
+    told, last = {}, levels(seen, None)
+    for number, step in enumerate(steps):
+        known = {k: v for one in steps[:number] for k, v in one["gained"].items()}
+        less = levels(seen | {k: known.get(k, 0) for k in step["gained"]}, None)
+        told[step["step"]] = {k: [v, last[k]] for k, v in less.items() if v < last[k]}
+    return told
+
+
 def main() -> int:
-    told, before, wrong = [], {}, []
+    steps, seen, wrong = [], {}, []
     with tempfile.TemporaryDirectory() as place:
         clone = Path(place) / "lab"
         clone.mkdir()
@@ -168,23 +230,20 @@ def main() -> int:
             began = time.perf_counter()
             work(clone)
             seconds = time.perf_counter() - began
-            seen = gather_evidence(clone, BANK).ceilings
-            gained = {k: v for k, v in seen.items() if v > before.get(k, 0)}
-            lost = sorted(k for k, v in seen.items() if v < before.get(k, 0))
-            missing = sorted(RAISES.get(name, set()) - set(gained))
+            step, seen = look_again(clone, name, seen)
+            steps.append(step | {"seconds": round(seconds, 1)})
+            missing = sorted(RAISES.get(name, set()) - set(step["gained"]))
             wrong += [f"{name}: not raised {missing}"] * bool(missing)
-            wrong += [f"{name}: lowered {lost}"] * bool(lost)
-            step = {"step": name, "seconds": round(seconds, 1), "proved": sum(seen.values())}
-            step |= {"by evidence alone": levels(seen, None), "claimed": levels(seen, EVERYTHING)}
-            told.append(step | {"gained": gained, "lost": lost})
-            print(f"{name}: {step['proved']} points, {step['by evidence alone']}, lost {lost}")
-            print(f"    gained: {' '.join(f'{k}={v}' for k, v in gained.items())}", flush=True)
-            before = seen
-            keep = os.environ.get("MLOPS_LAB_KEEP_CLONE")
+            wrong += [f"{name}: lowered {step['lost']}"] * bool(step["lost"])
+            keep = os.environ.get("SWITCH_ON_KEEP")
             if keep and wrong:
                 shutil.copytree(clone, keep, symlinks=True, dirs_exist_ok=True)
-    facts = {"steps": told, "low": sorted(k for k, v in before.items() if not v), "wrong": wrong}
+    low, carries = sorted(k for k, v in seen.items() if not v), carried(steps, seen)
+    wrong += [f"{name}: no level hangs on it" for name, lower in carries.items() if not lower]
+    facts = {"steps": steps, "carries": carries, "low": low, "wrong": wrong}
     (Path(__file__).parent / "switched_on.json").write_text(json.dumps(facts, indent=1) + "\n")
+    for name, lower in carries.items():
+        print(f"without {name}: {', '.join(f'{k} {a} not {b}' for k, (a, b) in lower.items())}")
     print("\n".join(wrong) or "each step raised what it should, and lowered nothing")
     return bool(wrong)
 

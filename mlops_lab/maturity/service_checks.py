@@ -128,9 +128,11 @@ def _was_tried(traces: Traces) -> Finding:
     for lab in traces.labs:
         since = {str(e.data["number"]): e.at for e in reversed(lab.decided("promote"))}
         ended = {str(e.data["number"]): e.at for e in lab.decided("canary_end")}
+        beside = {str(e.data.get("champion")): e.at for e in reversed(lab.decided("canary"))}
         for version, first in lab.scores.tried:
             over = ended.get(version) or since.get(version)  # an old champion may be tried again
-            if over:
+            is_copy = version not in ended and beside.get(version, "~") <= first
+            if over and not is_copy:  # a champion answers copies too while another is on trial
                 (good if first < over else late).append(f"{lab.scores.ref}: {version}")
     found = grade("S04", good, against=late)
     return Finding("S04", len(good), 0, "order", found.refs) if late else found

@@ -79,14 +79,22 @@ def _rule_latency(
     return Reason("latency", found <= limits.maximum_latency_ms, told, required)
 
 
+def _as_checked(
+    rule: str,  # name of the rule
+    check: dict,  # passed and message of a check in a process of its own, empty if none was made
+    required: str,  # what is asked
+) -> Reason:
+    message = check.get("message", "not checked")
+    return Reason(rule, check.get("passed") is True, message, required)
+
+
 def _rule_alone(
     challenge: Challenge,  # answers
     limits: Thresholds,  # what is asked
 ) -> Reason:  # does it run where it shall serve?
     "Ask for a bundle that loads alone."
     required = "loads in a clean process and answers its golden texts"
-    passed = challenge.serving.get("passed") is True
-    return Reason("loads alone", passed, challenge.serving.get("message", "not checked"), required)
+    return _as_checked("loads alone", challenge.serving, required)
 
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #e4b20ba1
 def _rule_service(
@@ -95,8 +103,7 @@ def _rule_service(
 ) -> Reason:  # does the real service answer with it?
     "Ask for a service that answers over HTTP as the model does."
     required = "the real service starts with it and answers rightly"
-    passed = challenge.service.get("passed") is True
-    return Reason("serves", passed, challenge.service.get("message", "not checked"), required)
+    return _as_checked("serves", challenge.service, required)
 
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #81debdd6
 def _rule_return(

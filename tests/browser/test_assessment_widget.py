@@ -3,9 +3,6 @@
 import json
 import os
 import re
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,22 +19,13 @@ PATIENCE_MS = 90_000
 MAIN = "from mlops_lab.command_line.program import main; main(prog_name='mlops-lab')"
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-def wait_for(address: str, seconds: float = 60) -> None:
-    """Wait until a server answers at all."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.3)
-    raise TimeoutError(address)
+def with_a_test(folder):
+    """A repository whose only evidence is one test."""
+    (folder / "tests").mkdir()
+    (folder / "tests/test_model.py").write_text("def test_predict():\n    assert True\n")
+    for words in (["init", "-q"], ["add", "tests"]):
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -48,46 +36,13 @@ def home(tmp_path_factory):
     for cell in notebook["cells"]:
         cell["source"] = "".join(cell["source"]).replace('project = ""', f"project = {str(home)!r}")
     (home / "assessment.ipynb").write_text(json.dumps(notebook))
-    (home / "tests").mkdir()
-    (home / "tests/test_model.py").write_text("def test_predict():\n    assert True\n")
-    for words in (["init", "-q"], ["add", "tests"]):
-        subprocess.run(["git", "-C", str(home), *words], check=True)
-    return home
-
-
-@pytest.fixture(scope="module")
-def jupyterlab(home):
-    """The address of a JupyterLab on that project."""
-    port = free_port()
-    own = {"PYTHONPATH": str(PROJECT), "JUPYTER_CONFIG_DIR": str(home / ".jupyter")}
-    words = ["--no-browser", f"--port={port}", "--IdentityProvider.token=t", "--allow-root"]
-    words += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={home}"]
-    command = [sys.executable, "-m", "jupyterlab", *words]
-    server = subprocess.Popen(
-        command,
-        cwd=home,
-        env={**os.environ, **own},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/api?token=t")
-        yield f"http://127.0.0.1:{port}/lab/tree/assessment.ipynb?token=t&reset"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=20)
+    return with_a_test(home)
 
 
 @pytest.fixture(scope="module")
 def web_home(tmp_path_factory):
     """A project of its own for the web page."""
-    home = tmp_path_factory.mktemp("web")
-    (home / "tests").mkdir()
-    (home / "tests/test_model.py").write_text("def test_predict():\n    assert True\n")
-    for words in (["init", "-q"], ["add", "tests"]):
-        subprocess.run(["git", "-C", str(home), *words], check=True)
-    return home
+    return with_a_test(tmp_path_factory.mktemp("web"))
 
 
 @pytest.fixture(scope="module")
@@ -108,28 +63,15 @@ def web_page(web_home):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not chromium:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as pw:
-        browser = pw.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+def open_widget(run_notebook):
+    """Opens the notebook, runs it and waits for the radar."""
 
+    def run(width=1300):
+        page = run_notebook("assessment.ipynb", width=width)
+        page.wait_for_selector(".ma svg", timeout=PATIENCE_MS)
+        return page
 
-def open_widget(browser, address, width=1300):
-    """Open the notebook and run it."""
-    page = browser.new_page(viewport={"width": width, "height": 1100})
-    page.goto(address)
-    page.wait_for_selector(".jp-Notebook", timeout=PATIENCE_MS)
-    page.get_by_text("| Idle").first.wait_for(timeout=PATIENCE_MS)
-    page.wait_for_timeout(4_000)  # until the widget manager listens, which nothing shows
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).first.click()
-    page.wait_for_selector(".ma svg", timeout=PATIENCE_MS)
-    return page
+    return run
 
 
 def radar(page):
@@ -144,9 +86,8 @@ def answer(page, criterion, label):
     return group.get_by_role("button", name=label, exact=True)
 
 
-def test_answer_see_it_move_reload_and_find_it_again(browser, jupyterlab, home):
-    page = open_widget(browser, jupyterlab)
-    shots = os.environ.get("MLOPS_LAB_SCREENSHOTS")
+def test_answer_see_it_move_reload_and_find_it_again(open_widget, home, shoot):
+    page = open_widget()
     page.get_by_role("button", name="Table", exact=True).click()
     page.get_by_label("Topic", exact=True).select_option(label="tests")
     answer(page, "TST-1", "3").wait_for(timeout=PATIENCE_MS)
@@ -158,15 +99,13 @@ def test_answer_see_it_move_reload_and_find_it_again(browser, jupyterlab, home):
         arg=before,
         timeout=PATIENCE_MS,
     )
-    if shots:
-        page.screenshot(path=f"{shots}/table.png")
+    shoot(page, "table")
     page.get_by_role("button", name="Español", exact=True).click()
     page.get_by_text("¿Tiene el código pruebas unitarias que pasan?").wait_for(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Una a una", exact=True).click()
     page.get_by_role("button", name="Siguiente", exact=True).wait_for(timeout=PATIENCE_MS)
     page.locator(".ma summary").first.click()
-    if shots:
-        page.screenshot(path=f"{shots}/question_es.png")
+    shoot(page, "question_es")
     page.get_by_role("button", name="Exportar").click()
     page.get_by_text("assessment/answers.json").wait_for(timeout=PATIENCE_MS)
     page.close()
@@ -176,7 +115,7 @@ def test_answer_see_it_move_reload_and_find_it_again(browser, jupyterlab, home):
     exported = (home / ".lab/assessment/assessment.html").read_text()
     assert "¿Tiene el código pruebas unitarias" in exported
 
-    again = open_widget(browser, jupyterlab)
+    again = open_widget()
     again.get_by_role("button", name="Table", exact=True).click()
     again.get_by_label("Topic", exact=True).select_option(label="tests")
     kept = answer(again, "TST-1", "3")
@@ -185,8 +124,8 @@ def test_answer_see_it_move_reload_and_find_it_again(browser, jupyterlab, home):
     again.close()
 
 
-def test_the_keyboard_is_enough(browser, jupyterlab, home):
-    page = open_widget(browser, jupyterlab, width=700)
+def test_the_keyboard_is_enough(open_widget, home, shoot):
+    page = open_widget(width=700)
     page.get_by_role("button", name="Next", exact=True).focus()
     page.keyboard.press("Space")
     page.get_by_text("PEO-2 · people").wait_for(timeout=PATIENCE_MS)
@@ -201,13 +140,11 @@ def test_the_keyboard_is_enough(browser, jupyterlab, home):
             break
         time.sleep(0.2)
     assert answers["PEO-2"]["value"] == 1
-    shots = os.environ.get("MLOPS_LAB_SCREENSHOTS")
-    if shots:
-        page.screenshot(path=f"{shots}/narrow.png")
+    shoot(page, "narrow")
     page.close()
 
 
-def test_the_exported_page_stands_alone(browser, tmp_path):
+def test_the_exported_page_stands_alone(browser, shoot, tmp_path):
     words = ["assess", "--project", str(tmp_path), "--report", str(tmp_path / "page.html")]
     code = "from mlops_lab.command_line.program import main; main()"
     own = {**os.environ, "PYTHONPATH": str(PROJECT)}
@@ -220,9 +157,7 @@ def test_the_exported_page_stands_alone(browser, tmp_path):
     assert page.get_by_role("img").first.get_attribute("aria-label").startswith("Radar: people")
     assert page.locator("tbody tr").count() >= 91
     assert len(asked) == 1, "nothing else is fetched"
-    shots = os.environ.get("MLOPS_LAB_SCREENSHOTS")
-    if shots:
-        page.screenshot(path=f"{shots}/page.png", full_page=False)
+    shoot(page, "page")
     page.close()
 
 
@@ -232,13 +167,6 @@ def open_web(browser, address, width=1300):
     page.goto(address)
     page.wait_for_selector(".ma svg", timeout=PATIENCE_MS)
     return page
-
-
-def shoot(page, name):
-    """Keep a picture, if somebody wants to look at one."""
-    shots = os.environ.get("MLOPS_LAB_SCREENSHOTS")
-    if shots:
-        page.screenshot(path=f"{shots}/{name}.png", full_page=True)
 
 
 def until(condition, seconds=20):
@@ -254,7 +182,9 @@ def answers_of(home):
     return json.loads(draft.read_text())["answers"] if draft.exists() else {}
 
 
-def test_the_web_page_answers_moves_reloads_exports_and_speaks_spanish(browser, web_page, web_home):
+def test_the_web_page_answers_moves_reloads_exports_and_speaks_spanish(
+    browser, shoot, web_page, web_home
+):
     page = open_web(browser, web_page)
     assert page.locator(".jp-InputArea, .CodeMirror").count() == 0, "no code is shown"
     page.get_by_role("button", name="Table", exact=True).click()
@@ -269,7 +199,7 @@ def test_the_web_page_answers_moves_reloads_exports_and_speaks_spanish(browser, 
     )
     page.get_by_label("Open evidence").first.select_option("tests/test_model.py::test_predict")
     page.get_by_text("def test_predict():").wait_for(timeout=PATIENCE_MS)
-    shoot(page, "web_table")
+    shoot(page, "web_table", whole=True)
     page.reload()
     page.wait_for_selector(".ma svg", timeout=PATIENCE_MS)
     page.get_by_role("button", name="Table", exact=True).click()
@@ -281,7 +211,7 @@ def test_the_web_page_answers_moves_reloads_exports_and_speaks_spanish(browser, 
     page.get_by_text("¿Tiene el código pruebas unitarias que pasan?").wait_for(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Exportar").click()
     page.get_by_text("assessment/assessment.pdf").wait_for(timeout=PATIENCE_MS)
-    shoot(page, "web_es")
+    shoot(page, "web_es", whole=True)
     page.close()
     files = {file.suffix for file in (web_home / ".lab/assessment").iterdir()}
     assert files == {".json", ".md", ".html", ".svg", ".pdf"}
@@ -295,7 +225,7 @@ def test_without_its_token_the_web_page_is_closed(web_page):
     assert "login" in told.url and "TST-1" not in text and "PEO-1" not in text
 
 
-def test_on_the_web_page_too_the_keyboard_is_enough(browser, web_page, web_home):
+def test_on_the_web_page_too_the_keyboard_is_enough(browser, shoot, web_page, web_home):
     page = open_web(browser, web_page, width=700)
     page.get_by_label("Topic", exact=True).focus()
     page.keyboard.press("ArrowDown")  # people
@@ -307,11 +237,11 @@ def test_on_the_web_page_too_the_keyboard_is_enough(browser, web_page, web_home)
     page.get_by_role("button", name="Next", exact=True).focus()
     page.keyboard.press("Enter")
     page.get_by_text("PEO-2 · people").wait_for(timeout=PATIENCE_MS)
-    shoot(page, "web_narrow")
+    shoot(page, "web_narrow", whole=True)
     page.close()
 
 
-def test_two_raters_answer_alone_and_reveal_together(browser, web_page, web_home):
+def test_two_raters_answer_alone_and_reveal_together(browser, shoot, web_page, web_home):
     for person, value in (("Ada", "3"), ("Ben", "0")):
         page = open_web(browser, web_page)
         empty = page.get_by_role("button", name="Empty sheet for the next person")
@@ -337,12 +267,12 @@ def test_two_raters_answer_alone_and_reveal_together(browser, web_page, web_home
     assert [cell.inner_text() for cell in row.get_by_role("cell").all()][:5] == [
         *("3", "0", "1.5", "3", "1.50"),
     ]
-    shoot(page, "web_raters")
+    shoot(page, "web_raters", whole=True)
     group = page.locator(".widget-toggle-buttons").filter(has_text=re.compile(r"^PIP-1(?!\d)"))
     group.last.get_by_role("button", name="2", exact=True).click()
     page.get_by_role("button", name="Record what we agree on").click()
     page.get_by_text("Recorded:").wait_for(timeout=PATIENCE_MS)
-    shoot(page, "web_agreed")
+    shoot(page, "web_agreed", whole=True)
     page.close()
     lines = (web_home / ".lab/assessments.jsonl").read_text().splitlines()
     agreed = json.loads(lines[-1])
@@ -350,7 +280,7 @@ def test_two_raters_answer_alone_and_reveal_together(browser, web_page, web_home
     assert agreed["data"]["sheet"]["answers"]["PIP-1"]["value"] == 2
 
 
-def test_the_page_prints_whole(browser, tmp_path):
+def test_the_page_prints_whole(browser, shoot, tmp_path):
     words = ["assess", "--project", str(tmp_path), "--report", str(tmp_path / "page.html")]
     own = {**os.environ, "PYTHONPATH": str(PROJECT)}
     subprocess.run([sys.executable, "-c", MAIN, *words], env=own, check=True, capture_output=True)
@@ -360,7 +290,7 @@ def test_the_page_prints_whole(browser, tmp_path):
     assert page.evaluate("document.documentElement.scrollWidth") <= 794, "nothing is cut off"
     paper = page.pdf(format="A4")
     assert paper.startswith(b"%PDF") and paper.count(b"/Type /Page\n") > 4
-    shots = os.environ.get("MLOPS_LAB_SCREENSHOTS")
+    shots = os.environ.get("LAB_SCREENSHOTS")
     if shots:
         page.screenshot(path=f"{shots}/print.png")
         (Path(shots) / "print.pdf").write_bytes(paper)

@@ -1,30 +1,12 @@
 """The report of a run as a person sees it: readable in light and dark, nothing from elsewhere."""
 
-import shutil
-
 import pytest
 
 from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.pipeline.history import find_run
 from mlops_lab.pipeline.report import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the path"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield opened
-        opened.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

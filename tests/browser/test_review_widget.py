@@ -3,13 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -22,12 +15,6 @@ NOTEBOOK = PROJECT / "notebooks/apps/cleaning.ipynb"
 PATIENCE_MS = 90_000
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A project of its own with the notebook in it."""
@@ -37,57 +24,8 @@ def home(tmp_path_factory):
     return home
 
 
-@pytest.fixture(scope="module")
-def jupyterlab(home):
-    """The address of a JupyterLab on that project."""
-    port = free_port()
-    own = {"PYTHONPATH": str(PROJECT), "JUPYTER_CONFIG_DIR": str(home / ".jupyter")}
-    words = ["--no-browser", f"--port={port}", "--IdentityProvider.token=t", "--allow-root"]
-    words += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={home}"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    command = [sys.executable, "-m", "jupyterlab", *words]
-    env = {**os.environ, **own}
-    server = subprocess.Popen(command, cwd=home, env=env, start_new_session=True, **quiet)
-    try:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token=t", timeout=2).close()
-                break
-            except (urllib.error.URLError, TimeoutError, ConnectionError):
-                time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}/lab/tree/cleaning.ipynb?token=t&reset"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=20)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not chromium:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as pw:
-        browser = pw.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def shoot(page, name):
-    shots = os.environ.get("LAB_SCREENSHOTS")
-    if shots:
-        page.screenshot(path=f"{shots}/{name}.png")
-
-
-def test_decide_with_mouse_and_keyboard_and_find_it_in_the_file(browser, jupyterlab, home):
-    page = browser.new_page(viewport={"width": 1300, "height": 1100})
-    page.goto(jupyterlab)
-    page.wait_for_selector(".jp-Notebook", timeout=PATIENCE_MS)
-    page.get_by_text("| Idle").first.wait_for(timeout=PATIENCE_MS)
-    page.wait_for_timeout(4_000)  # until the widget manager listens, which nothing shows
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).first.click()
+def test_decide_with_mouse_and_keyboard_and_find_it_in_the_file(run_notebook, home, shoot):
+    page = run_notebook("cleaning.ipynb")
     page.get_by_role("heading", name="Emoji go").wait_for(timeout=PATIENCE_MS)
     shoot(page, "review")
     emoji = page.locator(".jupyter-widgets.widget-vbox").filter(

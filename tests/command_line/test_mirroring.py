@@ -62,8 +62,8 @@ def test_a_stage_from_the_store_is_only_named(run, settings):
 
 def test_it_happens_in_the_background_and_not_for_a_run_from_the_store(run, settings):
     end = run()
-    started = time.perf_counter()
-    assert start_mirror(settings, end.run) == "" and time.perf_counter() - started < 1
+    assert start_mirror(settings, end.run) == ""
+    assert not (end.folder / "mlflow.json").exists()  # nobody waited for it
     limit = time.monotonic() + 60
     while not (end.folder / "mlflow.json").exists() and time.monotonic() < limit:
         time.sleep(0.1)

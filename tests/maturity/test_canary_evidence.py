@@ -86,3 +86,20 @@ def test_an_old_champion_may_be_tried_again(tmp_path):
     a_trial(tmp_path, decision="roll back")
     found = findings(tmp_path)["S04"]
     assert (found.ceiling, found.reason) == (1, "few")
+
+
+def test_copies_that_the_champion_answers_beside_a_trial_are_no_late_trial(tmp_path):
+    log = ChainLog(Workspace(tmp_path / ".lab").create().decisions)
+    log.append("promote", {"number": 1, "evidence": {"run_id": "r", "reasons": []}, **SIGNED})
+    lab = a_trial(tmp_path, decision="roll back")
+    write_scores(lab, "1", variant="shadow", caller="shop")
+    found = findings(tmp_path)["S04"]
+    assert (found.count, found.ceiling, found.reason) == (1, 1, "few")
+
+
+def test_the_first_copies_of_a_version_that_is_champion_already_are_late(tmp_path):
+    lab = Workspace(tmp_path / ".lab").create()
+    log = ChainLog(lab.decisions)
+    log.append("promote", {"number": 1, "evidence": {"run_id": "r", "reasons": []}, **SIGNED})
+    write_scores(lab, "1", variant="shadow", caller="shop")
+    assert findings(tmp_path)["S04"].reason == "order"

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from mlops_lab.maturity.answers import Answer, Sheet, read_sheet
+from mlops_lab.maturity.assessment_widget import AssessmentWidget
 from mlops_lab.maturity.bank import read_bank
 from mlops_lab.maturity.disagreement import spread_answers, talking_points
 from mlops_lab.maturity.evidence import gather_evidence
@@ -74,3 +75,23 @@ def test_under_papermill_the_widget_is_a_table(project, tmp_path):
     )
     shown = json.dumps([cell.get("outputs", []) for cell in done.cells])
     assert "PIP-1" in shown and "overclaim" in shown and "widget-view" not in shown
+
+
+def every_widget(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from every_widget(child)
+
+
+def test_every_editor_that_knows_ipywidgets_can_draw_it(session):
+    """No JavaScript of our own: JupyterLab, VS Code and Voila bring all that is needed."""
+    for language in ("en", "es"):
+        session.language = language
+        widget = AssessmentWidget(session)
+        for view in widget.view.options:
+            widget.view.value = view[1] if isinstance(view, tuple) else view
+            used = {(one._model_module, one._view_module) for one in every_widget(widget)}
+            core = ("@jupyter-widgets/controls", "@jupyter-widgets/controls")
+            assert used <= {core, ("@jupyter-widgets/output", "@jupyter-widgets/output")}
+            assert len(list(every_widget(widget))) > 20
+        widget.close()

@@ -1,6 +1,6 @@
 import json
 import unicodedata
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -96,10 +96,10 @@ def test_pairs_tell_not_good_from_good(features):
 
 
 def test_a_huge_text_takes_no_time(features):
-    began = perf_counter()
+    began = process_time()
     for text in ("word " * 20_000, "x" * 100_000, "ab" * 50_000, "😀" * 100_000, "'" * 100_000):
         features.bag(text)
-    assert perf_counter() - began < 2.0
+    assert process_time() - began < 2.0
 
 
 def test_a_broken_record_is_refused():

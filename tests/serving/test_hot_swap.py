@@ -114,7 +114,7 @@ def test_a_champion_that_errs_is_rolled_back_and_nobody_notices(settings, regist
         with Load(client.address, 8) as told:
             time.sleep(0.3)
             registry.promote(add("errs"), **WHO)
-            end = time.monotonic() + 10
+            end = time.monotonic() + 60
             while registry.champion().number == 2 and time.monotonic() < end:
                 time.sleep(0.02)
             time.sleep(0.3)
