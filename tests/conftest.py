@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlops_lab.foundation.settings import Settings
@@ -52,3 +53,19 @@ def real_data() -> Path:
     if not (home / "goemotions" / "train.tsv").is_file():
         pytest.skip(f"no real data sets in {home}; MLOPS_LAB_DATA_HOME names another folder")
     return home
+
+
+@pytest.fixture
+def table_bundle(tmp_path: Path) -> Path:
+    """A real bundle, small enough to be written by hand: "good" is joy, "bad" is sadness."""
+    from mlops_lab.models.bag_model import BagModel
+    from mlops_lab.models.bundle import Bundle, save_bundle
+    from mlops_lab.models.features import fit_features
+
+    features = fit_features(["a good day", "a bad day"] * 2)
+    table = np.zeros((features.size, 2), np.float32)
+    for column, word in enumerate(("good", "bad")):
+        table[features.bags([word]).ids, column] = 2.0
+    card = {"name": "by hand", "task": "own", "labels": ["joy", "sadness"], "candidate": "table"}
+    model, golden = BagModel(table, np.zeros(2, np.float32)), {"texts": [], "probabilities": []}
+    return save_bundle(Bundle(card, features, model, {}, golden), tmp_path / "table_bundle")

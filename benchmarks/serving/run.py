@@ -28,7 +28,9 @@ LADDER = {
     "without validation": ["validation"],
     "without router": ["router"],
     "without store": ["store"],
+    "without cleaning": ["cleaning"],
     "without metrics": ["metrics"],
+    "through the writer thread": ["thread"],
     "durability power": ["power"],
 }
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving_examples import OneModel, ask, call
+from serving_examples import KeywordScorer, OneModel, ask, call
 
 from mlops_lab.foundation.errors import ModelProblem, ServiceProblem
 from mlops_lab.foundation.settings import Settings
@@ -59,6 +59,39 @@ def test_the_open_inference_protocol(app):
     answer = call(app, "POST", "/v2/models/keywords/infer", {"inputs": [tensor], "id": "1"})
     assert answer.status == 200 and answer.json["outputs"][0]["data"] == ["joy", "sadness"]
     assert call(app, "POST", "/v2/models/other/infer", {"inputs": [tensor]}).status == 404
+
+
+class Telling(KeywordScorer):
+    """Says which words spoke: the marker of the label, and nothing else."""
+
+    def explain(self, text, label):
+        return {word: 1.0 if word in ("good", "bad") else 0.0 for word in text.split()}
+
+
+def test_the_words_that_mattered_come_on_request_in_both_forms(store):
+    source = OneModel()
+    app = create_app(SMALL, source, store)
+    plain = {"text": ["good day", "bad"]}
+    assert "words" not in call(app, "POST", "/score", plain).json["scores"][0]
+    mute = call(app, "POST", "/score", plain | {"explain": True}).json
+    assert [score["words"] for score in mute["scores"]] == [None, None]  # it cannot tell
+    object.__setattr__(source.model, "scorer", Telling())
+    told = call(app, "POST", "/score", plain | {"explain": True}).json["scores"]
+    assert [score["words"] for score in told] == [{"good": 1.0, "day": 0.0}, {"bad": 1.0}]
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["good day"]}
+    body = {"inputs": [tensor], "outputs": [{"name": "explanation"}, {"name": "label"}]}
+    output = call(app, "POST", "/v2/models/keywords/infer", body).json["outputs"][0]
+    assert (output["name"], output["shape"]) == ("explanation", [1])
+    assert json.loads(output["data"][0]) == told[0]["words"]
+    one = call(app, "POST", "/score", {"text": "bad", "explain": True}).json
+    assert one["words"] == {"bad": 1.0} and store.read(one["score_id"])["text"] == "bad"
+
+
+def test_too_many_words_are_not_explained(store):
+    app = create_app(Settings(), OneModel(), store)
+    body = {"text": ["so " * 250] * 3, "explain": True}
+    refused = call(app, "POST", "/score", body)
+    assert refused.status == 422 and "750 words" in refused.json["error"] and store.count() == 0
 
 
 def test_friendly_and_inference_answers_agree(app):

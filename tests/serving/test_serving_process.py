@@ -2,13 +2,9 @@
 
 import json
 
-import numpy as np
 import pytest
 from canary_examples import WHO
 
-from mlops_lab.models.bag_model import BagModel
-from mlops_lab.models.bundle import Bundle, save_bundle
-from mlops_lab.models.features import fit_features
 from mlops_lab.serving.launcher import running_service
 
 HEAVY = {"tensorflow", "keras", "sklearn", "scipy", "pandas", "mlflow", "matplotlib", "pyarrow"}
@@ -29,16 +25,8 @@ finally:
 
 
 @pytest.fixture
-def champion(trials, tmp_path):
-    features = fit_features(["a good day", "a bad day"] * 2)
-    table = np.zeros((features.size, 2), np.float32)
-    table[features.bags(["good"]).ids, 1] = 2.0
-    table[features.bags(["bad"]).ids, 0] = 2.0
-    card = {"name": "by hand", "task": "own", "labels": ["bad", "good"], "candidate": "table"}
-    model = BagModel(table, np.zeros(2, np.float32))
-    given = dict(profile={}, golden={"texts": [], "probabilities": []})
-    folder = save_bundle(Bundle(card, features, model, **given), tmp_path / "bundle")
-    version = trials.registry.register(folder, run_id="r", metrics={})
+def champion(trials, table_bundle):
+    version = trials.registry.register(table_bundle, run_id="r", metrics={})
     by, role, reason = WHO
     trials.registry.promote(version, by=by, role=role, reason=reason, evidence={})
     return version
@@ -48,10 +36,10 @@ def test_a_champion_is_served_without_the_libraries_that_trained_it(champion, se
     with running_service(settings, program=("-c", PROGRAM)) as client:
         told = client.score(["a good day", "such a bad day"])
         ids = [score["score_id"] for score in told["scores"]]
-        assert [score["label"] for score in told["scores"]] == ["good", "bad"]
+        assert [score["label"] for score in told["scores"]] == ["joy", "sadness"]
         assert told["version"] == str(champion.number)
-        client.feedback(ids[0], "bad")
-        assert client.read(ids[0])["feedback"][0]["label"] == "bad"
+        client.feedback(ids[0], "sadness")
+        assert client.read(ids[0])["feedback"][0]["label"] == "sadness"
     seen = json.loads((tmp_path / "taken_in.json").read_text())
     assert "numpy" in seen["modules"] and HEAVY.isdisjoint(seen["modules"])
     assert seen["resident_mb"] < MOST_MB
