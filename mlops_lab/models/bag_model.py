@@ -29,9 +29,10 @@ def bag_weights(
     weights = 1.0 + np.log(bags.counts)
     if importance is not None:
         weights = weights * importance.take(bags.ids)
-    squares = np.bincount(bags.rows, weights=weights * weights, minlength=len(bags))
+    rows = bags.rows
+    squares = np.bincount(rows, weights=weights * weights, minlength=len(bags))
     lengths = np.sqrt(np.maximum(squares, 1e-12)).astype(np.float32)
-    return (weights / np.repeat(lengths, np.diff(bags.starts))).astype(np.float32)
+    return (weights / lengths.take(rows)).astype(np.float32, copy=False)
 
 # %% ../../notebooks/30_models/03_bag_model.ipynb #9fcfef1d
 def inverse_frequency(
@@ -93,18 +94,16 @@ class BagModel:
         if len(bags) == 1:
             return _logits_of_one(self, bags)
         weights = bag_weights(bags, self.importance)
-        result = np.tile(self.bias, (len(bags), 1))
+        result = self.bias[None].repeat(len(bags), axis=0)
         last = row = 0
         while row < len(bags):
-            last = max(
-                np.searchsorted(bags.starts, bags.starts[row] + _BLOCK, "right") - 1, row + 1
-            )
+            last = max(bags.starts.searchsorted(bags.starts[row] + _BLOCK, "right") - 1, row + 1)
             begin, end = bags.starts[row], bags.starts[last]
             said = self.table.take(bags.ids[begin:end], axis=0) * weights[begin:end, None]
-            filled = np.flatnonzero(np.diff(bags.starts[row : last + 1]))
+            (filled,) = (bags.starts[row + 1 : last + 1] != bags.starts[row:last]).nonzero()
             if filled.size:
-                sums = np.add.reduceat(said, bags.starts[row + filled] - begin, axis=0)
-                result[row + filled] += sums
+                filled += row
+                result[filled] += np.add.reduceat(said, bags.starts[filled] - begin, axis=0)
             row = last
         return result
 

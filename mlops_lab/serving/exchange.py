@@ -45,8 +45,9 @@ def header(
             return value.decode("latin-1")
     return default
 
-# %% ../../notebooks/60_serving/17_exchange.ipynb #779acad6
+# %% ../../notebooks/60_serving/17_exchange.ipynb #3669b115
 _BODY_WAIT_S = 10.0
+_LATE = f"the body did not arrive within {_BODY_WAIT_S:g} s"
 
 
 def _too_large(
@@ -63,18 +64,23 @@ async def read_body(
     told = header(request, b"content-length")
     if told.isdigit() and int(told[:20]) > limit:
         raise _too_large(limit)
-    body, message = b"", {"more_body": True}
+    body, message, task = b"", {"more_body": True}, asyncio.current_task()
+    clock = asyncio.get_running_loop().call_later(_BODY_WAIT_S, task.cancel, _LATE)
     try:
-        async with asyncio.timeout(_BODY_WAIT_S):
-            while message.get("more_body"):
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise Refusal(400, "the caller went away before the body was whole")
-                body += message.get("body", b"")
-                if len(body) > limit:
-                    raise _too_large(limit)
-    except TimeoutError:
-        raise Refusal(408, f"the body did not arrive within {_BODY_WAIT_S:g} s") from None
+        while message.get("more_body"):
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise Refusal(400, "the caller went away before the body was whole")
+            body += message.get("body", b"")
+            if len(body) > limit:
+                raise _too_large(limit)
+    except asyncio.CancelledError as stopped:
+        if stopped.args != (_LATE,):
+            raise
+        task.uncancel()
+        raise Refusal(408, _LATE) from None
+    finally:
+        clock.cancel()
     return body
 
 # %% ../../notebooks/60_serving/17_exchange.ipynb #f2e31215

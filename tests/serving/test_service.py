@@ -10,10 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serving_examples import KeywordScorer, OneModel, ask, call
+from starlette.requests import Request
 
 from mlops_lab.foundation.errors import ModelProblem, ServiceProblem
 from mlops_lab.foundation.settings import Settings
+from mlops_lab.serving import exchange
 from mlops_lab.serving.pages import openapi_record
+from mlops_lab.serving.refusals import Refusal
 from mlops_lab.serving.service import check_binding, create_app
 
 SMALL = Settings(service_batch_limit=3, service_text_limit=50, service_queue_limit=40)
@@ -130,6 +133,30 @@ def test_a_caller_that_hangs_up_half_way_is_not_our_failure(app):
         return await ask(app, "POST", "/score", chunks=[b'{"text":', b""][:1] + [b'"go'])
 
     assert asyncio.run(hang_up()).status == 422
+
+
+def test_a_body_that_never_ends_is_408_and_a_task_stopped_from_outside_stays_stopped(
+    app, monkeypatch
+):
+    async def never():
+        await asyncio.sleep(60)
+
+    async def read(wait_s):
+        monkeypatch.setattr(exchange, "_BODY_WAIT_S", wait_s)
+        request = Request({"type": "http", "method": "POST", "headers": []}, never)
+        return await exchange.read_body(request, 100)
+
+    async def stopped():
+        task = asyncio.create_task(read(60))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises(Refusal) as late:
+        asyncio.run(read(0.05))
+    assert late.value.status == 408
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stopped())
 
 
 def test_unknown_routes_and_methods_answer_in_json(app):
