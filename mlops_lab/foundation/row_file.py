@@ -32,8 +32,8 @@ def insert_text(
     places = f"({', '.join('?' * len(names))})"
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * rows)}"
 
-# %% ../../notebooks/10_foundation/13_row_file.ipynb #8546b437
-_GROUPS = 250  # written here, then one goes the long way: about 1,000 to 10,000 pages of log
+# %% ../../notebooks/10_foundation/13_row_file.ipynb #b7a8e7ff
+_LOG_PAGES = 16_000  # of 4 kilobytes, about; a group of rows changes some three pages and one a row
 
 
 class RowFile:
@@ -52,7 +52,7 @@ class RowFile:
         )
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute("PRAGMA wal_autocheckpoint=0")
-        self._free, self._groups = threading.Lock(), 0
+        self._free, self._pages = threading.Lock(), 0
 
     def append(
         self,
@@ -62,14 +62,15 @@ class RowFile:
         rows: list[tuple],  # values in the order of the names
     ) -> bool:  # whether they are committed; if not, none of them is
         "Commit rows now, or leave it."
-        self._groups += 1
-        if self._groups % _GROUPS == 0 or not 1 <= len(rows) <= ROWS_AT_ONCE:
+        if self._pages > _LOG_PAGES:
+            self._pages = 0
             return False
-        if not self._free.acquire(blocking=False):
+        if not 1 <= len(rows) <= ROWS_AT_ONCE or not self._free.acquire(blocking=False):
             return False
         try:
             text = insert_text(table, names, rows=len(rows))
             self._connection.execute(text, tuple(chain.from_iterable(rows)))
+            self._pages += 3 + len(rows)
         except sqlite3.Error:  # the long way meets the same trouble, and tells it
             return False
         finally:

@@ -12,6 +12,7 @@ import pytest
 from serving_examples import make_record
 from sqlalchemy import create_engine
 
+from mlops_lab.foundation import row_file
 from mlops_lab.foundation.errors import ServiceProblem
 from mlops_lab.serving.refusals import Overloaded
 from mlops_lab.serving.score_record import new_score_id
@@ -92,7 +93,8 @@ def test_only_a_file_of_sqlite_has_a_short_way(address):
     assert _open_short_way(create_engine(address)) is None
 
 
-def test_the_log_of_the_database_stays_small_on_the_short_way(tmp_path):
+def test_the_log_of_the_database_stays_small_on_the_short_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_file, "_LOG_PAGES", 1_000)
     store, most = ScoreStore(tmp_path / "scores.db"), 0
     for _ in range(3_000):
         record = make_record()
