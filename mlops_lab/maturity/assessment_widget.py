@@ -144,12 +144,15 @@ def _arrange(
     "Put the controls in their places."
     wrap = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
     head = ipywidgets.HBox([widget.language, widget.view, widget.topic], layout=wrap)
-    left = [widget.progress, widget.questions, ipywidgets.HBox([widget.back, widget.forward])]
+    steps = ipywidgets.HBox([widget.back, widget.forward])
+    hide = {"1": None, "n": "none"}  # a table has no next question
+    widget.view.observe(lambda told: steps.layout.set_trait("display", hide[told.new]), "value")
+    left = [widget.progress, widget.questions, steps]
     columns = [
         ipywidgets.VBox(left, layout=ipywidgets.Layout(flex="1 1 26rem", min_width="20rem")),
         ipywidgets.VBox([widget.levels], layout=ipywidgets.Layout(flex="1 1 24rem")),
     ]
-    columns[1].add_class("ma-levels")  # stays in sight beside a long table
+    widget.questions.add_class("ma-questions")  # a long table scrolls; the levels stay in sight
     foot = [widget.person, widget.numbering, widget.export, widget.upload]
     middle = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start", overflow="visible")
     body = ipywidgets.HBox(columns, layout=middle)

@@ -199,6 +199,9 @@ def test_the_web_page_answers_moves_reloads_exports_and_speaks_spanish(
     )
     page.get_by_label("Open evidence").first.select_option("tests/test_model.py::test_predict")
     page.get_by_text("def test_predict():").wait_for(timeout=PATIENCE_MS)
+    answer(page, "TST-11", "3").scroll_into_view_if_needed()
+    box = page.locator(".ma svg").first.bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 1100, "the radar stays in sight"
     shoot(page, "web_table", whole=True)
     page.reload()
     page.wait_for_selector(".ma svg", timeout=PATIENCE_MS)
