@@ -22,6 +22,7 @@ Modules:
 - `mlops_lab.command_line.repeated_run`: Run a pipeline again and again in one process, and say in a line how each run ended.
 - `mlops_lab.command_line.request`: Turn what was typed after `mlops-lab run` into a checked order.
 - `mlops_lab.command_line.review_app`: Open the review of cleaning rules in a notebook, or show it as a page.
+- `mlops_lab.command_line.search_commands`: Look for better numbers of a recipe at a terminal.
 - `mlops_lab.command_line.terminal`: Give every command the same manners: one program, errors in words, answers for machines.
 - `mlops_lab.command_line.upkeep_commands`: Offer at a terminal what keeps a lab small.
 - `mlops_lab.command_line.web_page`: Serve a notebook to browsers on this machine, without its code and without a kernel for everybody.
@@ -130,6 +131,7 @@ Modules:
 - `mlops_lab.models.evaluation_report`: Caption the figures and gather the tables with which an evaluation is told.
 - `mlops_lab.models.features`: Describe a text by its words, word pairs and letter sequences, the same way offline and online.
 - `mlops_lab.models.forms`: Restore any compiled model and its features from what a bundle stores.
+- `mlops_lab.models.judging`: Judge answers to a table alike, whether its texts have one label or several.
 - `mlops_lab.models.layers`: Share what all networks of the lab do to their rows: drop at random, and lose.
 - `mlops_lab.models.lazy_adam`: Move only those rows of a table that a batch has touched.
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.
@@ -140,6 +142,10 @@ Modules:
 - `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
+- `mlops_lab.models.search`: Look for better numbers of a recipe, so that a kill, a pause or more workers change nothing of the result.
+- `mlops_lab.models.search_space`: Say where a search may look for better numbers of a recipe.
+- `mlops_lab.models.search_trial`: Try one recipe on labelled rows, here or in workers beside each other.
+- `mlops_lab.models.search_views`: Show which recipes learn too little, which learn by heart, and how the search went.
 - `mlops_lab.models.several_evaluation`: Judge answers where a text may have several labels: per label, overall, with intervals.
 - `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
 - `mlops_lab.models.text_cnn`: Learn patterns of neighbouring words with Keras.
@@ -261,6 +267,7 @@ Modules:
 - `mlops_lab.tracking.registry`: Register models, and move the championship with who, in which role and why.
 - `mlops_lab.tracking.run_mirror`: Show a finished pipeline run in MLflow: one parent run, and a child for each stage that ran.
 - `mlops_lab.tracking.runs`: Record a training run in MLflow with everything MLflow does not note by itself.
+- `mlops_lab.tracking.searches`: Show a search in MLflow: one run for the search, and a child run for each trial.
 - `mlops_lab.tracking.trials`: Begin and end the trial of a canary in the decision log.
 - `mlops_lab.tracking.withdrawal`: Know which models were taken back, and who may let one return."""
 

@@ -62,5 +62,5 @@ def prepare_frame(
         prepared[name] = frame[name].fillna(default) if name in frame else default
     at = frame["at"] if "at" in frame else pd.Series(pd.NaT, index=frame.index)
     prepared["at"] = pd.to_datetime(at, utc=True).astype("datetime64[us, UTC]")
-    truth = [name for name in frame.columns if name.startswith("posterior_")]
-    return pd.concat([prepared[list(_KEPT)], frame[truth]], axis=1).reset_index(drop=True)
+    more = [name for name in frame.columns if name == "labels" or name.startswith("posterior_")]
+    return pd.concat([prepared[list(_KEPT)], frame[more]], axis=1).reset_index(drop=True)

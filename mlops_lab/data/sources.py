@@ -28,6 +28,24 @@ from ..foundation.errors import DataProblem, close_matches
 from ..foundation.records import digest_file, digest_frame
 from ..foundation.settings import read_settings
 
+# %% ../../notebooks/20_data/15_sources.ipynb #292e7e13
+_SEVERAL = ("several", "emotions-28")  # tasks that give a text several labels
+
+
+def _divide_labels(
+    frame: pd.DataFrame,  # raw frame with labels such as joy|love
+) -> pd.DataFrame:  # all labels of a row in `labels`, the rarest of them in `label`
+    "Take the labels of each row apart."
+    lists = [sorted({*map(str.strip, str(v).split("|"))} - {""}) for v in frame["label"].fillna("")]
+    counts = (
+        pd.Series([name for row in lists for name in row], dtype="str").value_counts().to_dict()
+    )
+    rarest = [min(row, key=lambda name: (counts[name], name)) if row else None for row in lists]
+    label = pd.Series(rarest, index=frame.index, dtype="str")
+    return frame.assign(
+        label=label, labels=pd.Series(map("|".join, lists), frame.index, dtype="str")
+    )
+
 # %% ../../notebooks/20_data/15_sources.ipynb #75af5410
 def _sample(
     frame: pd.DataFrame,  # all rows
@@ -44,9 +62,12 @@ def _sample(
 def _load_file(
     path: Path,  # file of the user
     columns: dict[str, str],  # our name: name in the file
+    *,
+    task: str,  # whether a row may have several labels
 ) -> tuple[pd.DataFrame, dict[str, Any]]:  # raw frame, and facts about the file
     "Load a file of the user."
     frame = raw_frame(load_table(path), columns, stem=path.stem)
+    frame = _divide_labels(frame) if task in _SEVERAL else frame
     labels = frame["label"].dropna().unique().tolist()
     if len(labels) < 2:
         raise DataProblem(
@@ -95,7 +116,7 @@ def load_source(
     *,
     rows: int = 12_000,  # how many messages, of other sources at most
     seed: int = 7,  # of the world, or of the sample
-    task: str = "emotion",  # or "sentiment"; a file brings its own labels
+    task: str = "emotion",  # a file brings its own labels; several: some for each row, as a|b
     columns: dict[str, str] | None = None,  # our name: name in the file
 ) -> tuple[pd.DataFrame, dict[str, Any]]:  # raw frame, and facts about where it came from
     "Load a raw frame and the facts about its source."
@@ -107,9 +128,11 @@ def load_source(
     elif _is_published(data_set):
         frame, facts = _load_published(Path(data_set), task, rules=FetchRules(notice=print))
     else:
-        frame, facts = _load_file(Path(data_set), columns or {})
+        frame, facts = _load_file(Path(data_set), columns or {}, task=task)
     facts["rows_found"], frame = len(frame), _sample(frame, rows, seed)
-    labels = sorted(frame["label"].dropna().unique().tolist())
+    several = task in _SEVERAL and "labels" in frame
+    found = frame["labels"].str.split("|").explode() if several else frame["label"].dropna()
+    labels = sorted(set(found) - {""})
     digest = digest_frame(frame)
     return frame, facts | {"task": task, "rows": len(frame), "labels": labels, "digest": digest}
 

@@ -32,7 +32,7 @@ class Settings:
     text_column: str = "text"  # column of the messages in an own file
     label_column: str = "label"  # column of the labels in an own file
     rows: int = 12_000  # rows to ingest, at most
-    task: str = "emotion"  # what to predict: emotion or sentiment
+    task: str = "emotion"  # what to predict: emotion, sentiment, emotions-28 or several
     seed: int = 7  # every random choice of a run starts here
     language: str = "en"  # language of texts for learners: en or es
     tracking_address: str = ""  # SQLAlchemy address of MLflow's store; empty: in the workspace
@@ -66,6 +66,7 @@ class Settings:
     service_latency_ms: int = 1_000  # an answer may take; before that, new requests are refused
     score_durability: str = "process"  # what a stored score survives: process or power
     jobs: int = 2  # stages that may run at once
+    checkpoint_s: float = 20.0  # seconds between two writings of an unfinished training
     trigger: str = "person"  # what starts runs: person, schedule, monitor or ci
     remote_store: str = ""  # folder or fsspec address of results a class shares; empty: none
     remote_store_write: str = "on"  # whether this lab's own results are offered there: on or off
@@ -73,7 +74,7 @@ class Settings:
 # %% ../../notebooks/10_foundation/02_settings.ipynb #f06e2935
 _SECTIONS = ("dev", "test", "staging", "prod")
 _CHOICES = {
-    "task": ("emotion", "sentiment"),
+    "task": ("emotion", "sentiment", "emotions-28", "several"),
     "language": ("en", "es"),
     "mlflow_runs": ("on", "off"),
     "trigger": ("person", "schedule", "monitor", "ci"),
@@ -87,6 +88,7 @@ _RANGES = {
     "rows": (100, 10**9),
     "port": (1, 65535),
     "jobs": (1, 64),
+    "checkpoint_s": (0.0, 86_400.0),
     "minimum_macro_f1": (0.0, 1.0),
     "minimum_gain": (-1.0, 1.0),
     "significance": (1e-6, 0.5),

@@ -11,12 +11,12 @@ __all__ = ['padded_words', 'ConvolutionModel', 'convolution_from_arrays']
 
 # %% ../../notebooks/30_models/06_convolution.ipynb #5afb0c91
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..foundation.errors import ModelProblem
-from .bag_model import answer_probabilities
+from .bag_model import CompiledForm
 from .features import Bags
 
 # %% ../../notebooks/30_models/06_convolution.ipynb #d5b12762
@@ -53,7 +53,7 @@ _WIDTHS = (1, 2, 3)  # words that a pattern sees
 
 
 @dataclass(frozen=True)
-class ConvolutionModel:
+class ConvolutionModel(CompiledForm):
     "Patterns of neighbouring words, and a linear layer on their strongest places."
 
     vectors: np.ndarray  # one row per word number, float32
@@ -89,22 +89,6 @@ class ConvolutionModel:
         for rows in _blocks(bags):
             result[rows] = self._strongest(bags, rows) @ self.table + self.bias
         return result
-
-    def probabilities(
-        self,
-        bags: Bags,  # words of texts, in order
-    ) -> np.ndarray:  # one row per text, float32
-        "Give the probability of each label for each text."
-        return answer_probabilities(self.logits(bags), self.several)
-
-    def scaled(
-        self,
-        factor: float | np.ndarray,  # below one: less sure of itself; one, or one per label
-        shift: float | np.ndarray = 0.0,  # added to the logits afterwards
-    ) -> "ConvolutionModel":  # another certainty
-        "Multiply all logits by a factor and move them."
-        factor, shift = np.float32(factor), np.float32(shift)
-        return replace(self, table=self.table * factor, bias=self.bias * factor + shift)
 
     def arrays(self) -> dict[str, np.ndarray]:
         "The arrays that make up the model."

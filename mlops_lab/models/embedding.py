@@ -12,22 +12,17 @@ __all__ = ['take_rows', 'weighed', 'BagNetwork', 'bag_logits', 'BagLessons', 'Em
 
 # %% ../../notebooks/30_models/13_embedding.ipynb #ca28f962
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops_lab.models.bag_model import (
-    BagModel,
-    answer_probabilities,
-    bag_weights,
-    inverse_frequency,
-)
+from .bag_model import BagModel, bag_weights, inverse_frequency
 from .features import Bags, FeatureSettings, NgramFeatures, fit_features
-from .layers import label_loss, label_truth, prior_logits, thinned
+from .layers import label_loss, label_truth, thinned
 from .lazy_adam import LazyAdam
-from .learning import Examples, Recipe, progress
-from .passes import Checkpoint, learn_in_passes, training_key
+from .learning import Examples, Recipe
+from .passes import NetworkCandidate, judged_on_dev
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -156,45 +151,29 @@ class BagLessons:
 
     def judge(self) -> dict[str, float]:  # dev_loss, dev_accuracy, dev_macro_f1
         "Look at the dev rows."
-        logits = bag_logits(self.network, self.dev_bags)
-        chances = answer_probabilities(logits, self.dev.several)
-        return {f"dev_{key}": value for key, value in progress(chances, self.dev.targets).items()}
+        return judged_on_dev(bag_logits(self.network, self.dev_bags), self.dev)
 
-# %% ../../notebooks/30_models/13_embedding.ipynb #c9e75975
-class EmbeddingBag:
+# %% ../../notebooks/30_models/13_embedding.ipynb #a3358812
+class EmbeddingBag(NetworkCandidate):
     "Hashed features, an embedding table and one layer on their sum, in Keras."
 
-    def __init__(
-        self,
-        recipe: Recipe,  # how to learn
-        checkpoint: Checkpoint | None = None,  # where to keep an unfinished training
-    ) -> None:
-        self.recipe, self.checkpoint = recipe, checkpoint
+    name = "embedding_bag"
 
-    def describe(self) -> dict:
-        "Say what it is, in JSON values."
-        return {"candidate": "embedding_bag", "recipe": asdict(self.recipe)}
-
-    def fit(
+    def prepared(
         self,
         train: Examples,  # rows to learn from
-        dev: Examples,  # rows to watch and to stop by
-    ) -> list[dict]:  # one row per pass
-        "Learn, and tell how it went."
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
+        dev: Examples,  # rows to watch
+    ) -> BagLessons:  # the network with its rows
+        "Make features, network and lessons."
         recipe = self.recipe
         kinds = FeatureSettings(
             shortest=recipe.shortest, longest=recipe.longest, buckets=recipe.buckets
         )
         self.features = fit_features(train.texts, kinds)
         self.network = BagNetwork(recipe, len(train.labels), several=train.several)
-        self.network.dense.bias.assign(prior_logits(train))
         lessons = BagLessons(self.network, self.features, train=train, dev=dev)
         self.importance = lessons.importance
-        key = training_key(self.describe(), train=train, dev=dev)
-        return learn_in_passes(lessons, len(train), key=key, checkpoint=self.checkpoint)
+        return lessons
 
     def logits(
         self,
@@ -202,13 +181,6 @@ class EmbeddingBag:
     ) -> np.ndarray:  # one row per text
         "Give logits by Keras."
         return bag_logits(self.network, weighed(self.features.bags(texts), self.importance))
-
-    def predict(
-        self,
-        texts: Iterable[str],  # any texts
-    ) -> np.ndarray:  # probabilities, one row per text
-        "Give probabilities by Keras."
-        return answer_probabilities(self.logits(texts), self.network.several)
 
     def compiled(self) -> BagModel:
         "Multiply table and last layer into one."

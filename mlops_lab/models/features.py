@@ -27,10 +27,12 @@ from ..foundation.errors import ModelProblem
 _TEXT_LIMIT = 20_000
 _WORD_LIMIT = 40
 _TOKEN = re.compile(
-    r"[^\W_]+(?:['\u2019][^\W_]+)*"  # words, with apostrophes inside
+    r"\[[^\W\d_]+\]"  # placeholders such as [name]
+    r"|[^\W_]+(?:['\u2019][^\W_]+)*"  # words, with apostrophes inside
     r"|[:;=][-o*']?[)\](\[dp|]|[:;=]-?/(?!/)|<3"  # emoticons, in lower case
     r"|[!?\u00a1\u00bf]+"  # exclamations and questions, English and Spanish
     r"|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"  # emoji
+    r"|[-\"#$%&'()*+,./:;<=>@\[\]^`{|}~\u00ab\u00bb\u2013\u2014\u2018-\u201d\u2026]"  # other signs
 )
 _DRAWN_OUT = re.compile(r"(.)\1{2,}")
 

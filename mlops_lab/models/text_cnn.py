@@ -11,18 +11,16 @@ __all__ = ['ConvolutionNetwork', 'strongest_places', 'convolution_functions', 'w
 
 # %% ../../notebooks/30_models/16_text_cnn.ipynb #c3bba089
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .bag_model import answer_probabilities
 from .convolution import ConvolutionModel, padded_words
 from .features import Bags, FeatureSettings, NgramFeatures, fit_features
-from .layers import label_loss, label_truth, prior_logits, thinned
+from .layers import label_loss, label_truth, thinned
 from .lazy_adam import LazyAdam
-from .learning import Examples, Recipe, progress
-from .passes import Checkpoint, learn_in_passes, training_key
+from .learning import Examples, Recipe
+from .passes import NetworkCandidate, judged_on_dev
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -183,43 +181,26 @@ class WordLessons:
 
     def judge(self) -> dict[str, float]:  # dev_loss, dev_accuracy, dev_macro_f1
         "Look at the dev rows."
-        logits = word_logits(self.network, self.dev_bags)
-        chances = answer_probabilities(logits, self.dev.several)
-        return {f"dev_{key}": value for key, value in progress(chances, self.dev.targets).items()}
+        return judged_on_dev(word_logits(self.network, self.dev_bags), self.dev)
 
-# %% ../../notebooks/30_models/16_text_cnn.ipynb #6e373909
-class TextCnn:
+# %% ../../notebooks/30_models/16_text_cnn.ipynb #7eabd213
+class TextCnn(NetworkCandidate):
     "Word vectors, patterns of up to three words, and one layer."
 
-    def __init__(
-        self,
-        recipe: Recipe,  # how to learn
-        checkpoint: Checkpoint | None = None,  # where to keep an unfinished training
-    ) -> None:
-        self.recipe, self.checkpoint = recipe, checkpoint
+    name = "text_cnn"
 
-    def describe(self) -> dict:
-        "Say what it is, in JSON values."
-        return {"candidate": "text_cnn", "recipe": asdict(self.recipe)}
-
-    def fit(
+    def prepared(
         self,
         train: Examples,  # rows to learn from
-        dev: Examples,  # rows to watch and to stop by
-    ) -> list[dict]:  # one row per pass
-        "Learn, and tell how it went."
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
+        dev: Examples,  # rows to watch
+    ) -> WordLessons:  # the network with its rows
+        "Make features, network and lessons."
         self.features = fit_features(train.texts, FeatureSettings(ordered=True, most=20_000))
         width, several = len(train.labels), train.several
         self.network = ConvolutionNetwork(
             self.recipe, self.features.size, width=width, several=several
         )
-        self.network.dense.bias.assign(prior_logits(train))
-        lessons = WordLessons(self.network, self.features, train=train, dev=dev)
-        key = training_key(self.describe(), train=train, dev=dev)
-        return learn_in_passes(lessons, len(train), key=key, checkpoint=self.checkpoint)
+        return WordLessons(self.network, self.features, train=train, dev=dev)
 
     def logits(
         self,
@@ -227,13 +208,6 @@ class TextCnn:
     ) -> np.ndarray:  # one row per text
         "Give logits by Keras."
         return word_logits(self.network, self.features.bags(texts))
-
-    def predict(
-        self,
-        texts: Iterable[str],  # any texts
-    ) -> np.ndarray:  # probabilities, one row per text
-        "Give probabilities by Keras."
-        return answer_probabilities(self.logits(texts), self.network.several)
 
     def compiled(self) -> ConvolutionModel:
         "Give the same model as plain arrays."

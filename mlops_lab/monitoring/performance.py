@@ -52,7 +52,8 @@ def late_performance(
         raise DataProblem("no scores in this window", "at least one", "wait, or widen the window")
     expected = sum(max(row.values()) for row in scores["probabilities"]) / len(scores)
     known = scores[scores["true_label"].notna()]
-    right = int((known["label"] == known["true_label"]).sum())
+    pairs = zip(known["label"], known["true_label"], strict=True)
+    right = sum(label == true or label in str(true).split("|") for label, true in pairs)
     low, high = _wilson_range(right, len(known)) if len(known) else (0.0, 1.0)
     accuracy = right / len(known) if len(known) else None
     return LatePerformance(len(scores), len(known), expected, accuracy, low, high)

@@ -25,7 +25,9 @@ def _rule_quality(
 ) -> Reason:  # is it good enough at all?
     "Ask for the least macro-F1."
     truth, answer = np.array(challenge.truth, str), np.array(challenge.candidate, str)
-    found = float(f1_of_draws(np.ones((1, len(truth))), truth, answer=answer)[0])
+    found = float(
+        f1_of_draws(np.ones((1, len(truth))), truth, answer=answer, several=challenge.several)[0]
+    )
     required = f"{limits.minimum_macro_f1:.3f} or more"
     return Reason("macro-F1", found >= limits.minimum_macro_f1, f"{found:.3f}", required)
 
@@ -52,7 +54,8 @@ def _rule_leak(
     answers = (challenge.opponent, challenge.candidate)
     ones = np.ones((1, len(truth)))
     before, after = (
-        float(f1_of_draws(ones, truth, answer=np.array(one, str))[0]) for one in answers
+        float(f1_of_draws(ones, truth, answer=np.array(one, str), several=challenge.several)[0])
+        for one in answers
     )
     jumped = before < 0.9 and after >= limits.suspicious_macro_f1
     return Reason("no leak", not jumped, f"macro-F1 from {before:.3f} to {after:.3f}", required)

@@ -52,6 +52,7 @@ class Challenge:
     leaks: str = ""  # how the labels reached the candidate, if they did
     behaviour: dict[str, _Paired] = field(default_factory=dict)  # by capability
     behaviour_judged: bool = False  # whether the cases know any of its labels
+    several: bool = False  # whether a label such as joy|love means several
 
     def __post_init__(self) -> None:
         columns = [self.candidate, *self.slices.values()]

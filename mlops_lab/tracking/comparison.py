@@ -15,6 +15,24 @@ import numpy as np
 
 from .challenge import Challenge
 
+# %% ../../notebooks/40_tracking/09_comparison.ipynb #65851806
+def _parts(
+    values: np.ndarray,  # labels such as joy|love
+) -> list[str]:  # each part
+    "Take labels apart."
+    return [part for value in values for part in value.split("|")]
+
+
+def _holds(
+    values: np.ndarray,  # label of each kind
+    labels: np.ndarray,  # each once
+    several: bool,  # whether a label such as joy|love means several
+) -> np.ndarray:  # 1 where a kind has a label, else 0
+    "Say which labels each kind has."
+    if not several:
+        return (values[:, None] == labels).astype(float)
+    return np.array([np.isin(labels, value.split("|")) for value in values], dtype=float)
+
 # %% ../../notebooks/40_tracking/09_comparison.ipynb #f40d4ce1
 _DRAWS = 2_000
 
@@ -24,11 +42,11 @@ def f1_of_draws(
     truth: np.ndarray,  # label of each kind
     *,
     answer: np.ndarray,  # answer to each kind
+    several: bool = False,  # whether a label such as joy|love means several
 ) -> np.ndarray:  # macro-F1 of each draw
     "Give macro-F1 over the labels that occur in the truth."
-    labels = np.unique(truth)
-    is_true = (truth[:, None] == labels).astype(float)
-    is_given = (answer[:, None] == labels).astype(float)
+    labels = np.unique(_parts(truth) if several else truth)
+    is_true, is_given = (_holds(column, labels, several) for column in (truth, answer))
     hits = counts @ (is_true * is_given)
     return (2 * hits / np.maximum(counts @ (is_true + is_given), 1)).mean(axis=1)
 
@@ -50,8 +68,9 @@ def paired_gain(
     truth, candidate, opponent = np.unravel_index(kinds, (size, size, size))
     rng, shares = np.random.default_rng(seed), counts / counts.sum()
     drawn = np.vstack([counts, rng.multinomial(counts.sum(), shares, size=draws)])
-    gains = f1_of_draws(drawn, truth, answer=candidate)
-    gains -= f1_of_draws(drawn, truth, answer=opponent)
+    said, known = labels[truth], {"several": challenge.several}
+    gains = f1_of_draws(drawn, said, answer=labels[candidate], **known)
+    gains -= f1_of_draws(drawn, said, answer=labels[opponent], **known)
     return float(gains[0]), gains[1:]
 
 # %% ../../notebooks/40_tracking/09_comparison.ipynb #6192b434

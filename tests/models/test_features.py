@@ -33,7 +33,9 @@ def features(request):
     ("text", "expected"),
     [
         ("Sooooo goooood", ["soo", "good"]),
-        ("¿Qué tal, niño?", ["¿", "qué", "tal", "niño", "?"]),
+        ("¿Qué tal, niño?", ["¿", "qué", "tal", ",", "niño", "?"]),
+        ("[NAME] [x [1]", ["[name]", "[", "x", "[", "1", "]"]),
+        ("“ok” - wait...", ["“", "ok", "”", "-", "wait", ".", "."]),
         ("I <3 it :-) ;p", ["i", "<3", "it", ":-)", ";p"]),
         ("don't", ["don't"]),
         ("a_b", ["a", "b"]),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +87,14 @@ class Stopped(Exception):
     """Stands for a kill at a step that is known."""
 
 
+@pytest.mark.parametrize("averaged", [1, 3])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_stopped_at_every_step_it_ends_with_the_same_weights(name, frames, tmp_path, monkeypatch):
+def test_stopped_at_every_step_it_ends_with_the_same_weights(
+    name, averaged, frames, tmp_path, monkeypatch
+):
     rows = [read_examples(frame, ("anger", "joy", "sadness")) for frame in frames]
-    peaceful = make_candidate(name, QUICK[name])
+    recipe = replace(QUICK[name], averaged=averaged)
+    peaceful = make_candidate(name, recipe)
     history = peaceful.fit(*rows)
     place, rng = Checkpoint(tmp_path / "half.npz", every_s=0.0), np.random.default_rng()
     from mlops_lab.models import passes
@@ -103,7 +108,7 @@ def test_stopped_at_every_step_it_ends_with_the_same_weights(name, frames, tmp_p
 
     monkeypatch.setattr(passes, "write_bytes", write_then_stop)
     while True:
-        again = make_candidate(name, QUICK[name], checkpoint=place)
+        again = make_candidate(name, recipe, checkpoint=place)
         try:
             assert again.fit(*rows) == history
             break
@@ -112,6 +117,24 @@ def test_stopped_at_every_step_it_ends_with_the_same_weights(name, frames, tmp_p
     assert stops > 2
     pairs = zip(again.network.weights, peaceful.network.weights, strict=True)
     assert all(np.array_equal(one.numpy(), other.numpy()) for one, other in pairs)
+
+
+def test_the_mean_of_the_last_passes_is_the_model(frames):
+    rows = [read_examples(frame, ("anger", "joy", "sadness")) for frame in frames]
+
+    def weights(epochs, averaged):
+        recipe = replace(QUICK["text_cnn"], epochs=epochs, patience=9, averaged=averaged)
+        learner = make_candidate("text_cnn", recipe)
+        scores = [row["dev_macro_f1"] for row in learner.fit(*rows)]
+        return scores, [variable.numpy() for variable in learner.network.weights]
+
+    scores, mean = weights(2, 3)
+    singles = [weights(epochs, 1) for epochs in (1, 2)]
+    assert singles[1][0][1] > singles[1][0][0], "the second pass has to be the better one"
+    best = int(np.argmax(scores)) + 1
+    for i, array in enumerate(mean):
+        wanted = sum(single[1][i] for single in singles[:best]) / np.float32(best)
+        assert np.allclose(array, wanted, atol=1e-6)
 
 
 def test_a_checkpoint_of_other_rows_is_not_used(frames, tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ from model_examples import QUICK, make_several, train_several
 from sklearn.metrics import f1_score
 
 from mlops_lab.foundation.errors import DataProblem
-from mlops_lab.models.blend import Blend
+from mlops_lab.models.bag_model import sigmoid
+from mlops_lab.models.blend import Blend, Coarser
 from mlops_lab.models.calibration import calibrate, calibration_error, platt_scaling
 from mlops_lab.models.learning import read_examples
 from mlops_lab.models.linear import TfidfLogistic
@@ -70,6 +71,31 @@ def test_a_blend_is_stored_with_all_its_parts(frames, tmp_path):
     assert scorer.card["parts"][1]["candidate"] == "text_cnn"
     assert np.allclose(scorer.score(texts).probabilities, trained.scorer.score(texts).probabilities)
     assert check_alone(tmp_path / "blend")["passed"]
+
+
+def test_a_coarser_view_is_stored_as_part_of_a_blend(frames, tmp_path):
+    "Fine labels are learned, coarse ones answered; the bundle says the same without any library."
+    fine = [read_examples(frame, LABELS, several=True) for frame in frames]
+    names, groups = np.array(["bad", "good"]), np.array([[1, 0], [0, 1], [1, 0]], np.float32)
+    coarse = [
+        frame.assign(labels=["|".join(names[row > 0]) for row in rows.targets @ groups])
+        for frame, rows in zip(frames, fine, strict=True)
+    ]
+    task = label_space("own", coarse[0]["labels"], several=True)
+    recipe = QUICK["text_cnn"]
+    inner = Blend(recipe, parts=(TextCnn(recipe), TfidfLogistic(recipe)))
+    view = Coarser(inner, groups, train=fine[0], dev=fine[1])
+    blend = Blend(recipe, parts=(view, TfidfLogistic(recipe)))
+    trained = train_candidate(blend, coarse[0], dev=coarse[1], task=task)
+    scorer = load_scorer(write_bundle(trained, tmp_path / "blend"))
+    texts = [*make_several(100, 11)["text"], "", "unseen", "😍" * 50]
+    told, answers = (one.score(texts).probabilities for one in (trained.scorer, scorer))
+    assert np.allclose(told, answers) and check_alone(tmp_path / "blend")["passed"]
+    assert scorer.card["parts"][0]["inner"]["parts"][0]["candidate"] == "text_cnn"
+    assert trained.metrics["dev_macro_f1"] > 0.8
+    chances = sigmoid(inner.logits(texts) * view.honest.factor + view.honest.shift)
+    none = np.stack([np.prod(1 - chances[:, groups[:, i] > 0], axis=1) for i in (0, 1)], axis=1)
+    assert np.allclose(view.predict(texts), 1 - none, atol=1e-5)
 
 
 def test_dev_rows_with_an_unlearned_label_are_left_aside(frames):
