@@ -79,6 +79,7 @@ Modules:
 - `mlops_lab.foundation.process_state`: Note what a process holds beside its variables: random numbers, settings, threads, open files.
 - `mlops_lab.foundation.rates`: Limit how often each caller may do something, with bounded memory.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
+- `mlops_lab.foundation.row_file`: Append rows to a SQLite file at once, or say that they have to wait.
 - `mlops_lab.foundation.sameness`: Tell where two values differ, down to types, order, layout of names, and shared parts.
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.

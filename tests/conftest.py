@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlops_lab.foundation.settings import Settings
@@ -69,3 +70,19 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task = label_space("emotion", frame["label"])
     made = train_candidate("lexicon_rule", frame, dev=frame, task=task, recipe=Recipe())
     return write_bundle(made, tmp_path_factory.mktemp("small") / "model")
+
+
+@pytest.fixture
+def table_bundle(tmp_path: Path) -> Path:
+    """A real bundle, small enough to be written by hand: "good" is joy, "bad" is sadness."""
+    from mlops_lab.models.bag_model import BagModel
+    from mlops_lab.models.bundle import Bundle, save_bundle
+    from mlops_lab.models.features import fit_features
+
+    features = fit_features(["a good day", "a bad day"] * 2)
+    table = np.zeros((features.size, 2), np.float32)
+    for column, word in enumerate(("good", "bad")):
+        table[features.bags([word]).ids, column] = 2.0
+    card = {"name": "by hand", "task": "own", "labels": ["joy", "sadness"], "candidate": "table"}
+    model, golden = BagModel(table, np.zeros(2, np.float32)), {"texts": [], "probabilities": []}
+    return save_bundle(Bundle(card, features, model, {}, golden), tmp_path / "table_bundle")

@@ -28,7 +28,9 @@ LADDER = {
     "without validation": ["validation"],
     "without router": ["router"],
     "without store": ["store"],
+    "without cleaning": ["cleaning"],
     "without metrics": ["metrics"],
+    "through the writer thread": ["thread"],
     "durability power": ["power"],
 }
 
@@ -135,7 +137,7 @@ def main():
     peers = Path(os.environ.get("SERVING_PEERS", "none")) / "mlserver/bin/mlserver"
     rows, starts, missing = [], [], []
     with tempfile.TemporaryDirectory() as name:
-        folder, single = Path(name), [(1, 64)]
+        folder, single = Path(name), [(1, 1), (1, 64)]
         chosen = [(servers.ours("ours", options.bundle, folder / "lab"), GRID)]
         chosen += [
             (servers.ours(f"ours {name}", options.bundle, folder, *parts), single)

@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from .errors import DataProblem, close_matches
 
@@ -30,8 +31,7 @@ _INVISIBLE = re.compile(
 )
 _LETTERS = re.compile(r"([^\W\d_])\1{2,}")
 _MARKS = re.compile(r"([^\w\s])\1{3,}")
-_SPACE = re.compile(r"\s+")
-_WIDE = re.compile(r"\s\s|[^\S ]")
+_TRIPLE = re.compile(r"(.)\1\1")  # a quick look; what it finds the rule itself judges
 _EMOJI = re.compile(
     "[\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f000-\U0001faff]"
     "(?:\u200d?[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])*"
@@ -71,19 +71,51 @@ _RULES = (
     TextRule("urls", _has_address, lambda text: _URL.sub("<url>", text)),
     TextRule("emails", lambda text: "@" in text, lambda text: EMAIL.sub("<email>", text)),
     TextRule("handles", lambda text: "@" in text, lambda text: HANDLE.sub("<user>", text)),
-    TextRule("letters", _LETTERS.search, lambda text: _LETTERS.sub(r"\1\1", text)),
-    TextRule("marks", _MARKS.search, lambda text: _MARKS.sub(r"\1\1\1", text)),
+    TextRule("letters", _TRIPLE.search, lambda text: _LETTERS.sub(r"\1\1", text)),
+    TextRule("marks", _TRIPLE.search, lambda text: _MARKS.sub(r"\1\1\1", text)),
     TextRule("typeset", lambda text: not text.isascii(), lambda text: text.translate(_TYPESET)),
     TextRule("letter_case", lambda text: not text.islower(), str.lower),
     TextRule("emoji", lambda text: not text.isascii(), lambda text: _EMOJI.sub(" ", text)),
-    TextRule(
-        "spaces",
-        lambda text: text[:1].isspace() or text[-1:].isspace() or _WIDE.search(text),
-        lambda text: _SPACE.sub(" ", text).strip(),
-    ),
+    TextRule("spaces", lambda text: True, lambda text: " ".join(text.split())),
 )
 TEXT_RULES: dict[str, TextRule] = {rule.name: rule for rule in _RULES}  # by name, in their order
 PERSONAL_RULES = ("emails", "handles")  # those that mask what names a person
+
+# %% ../../notebooks/10_foundation/10_text_rules.ipynb #51d48a00
+def _apply(
+    steps: list[tuple],  # quick look and change of each rule
+    text: str,  # any text
+) -> str:  # cleaning it again changes nothing
+    before = None
+    while text != before:
+        before = text
+        for may_change, change in steps:
+            if may_change(text):
+                text = change(text)
+    return text
+
+# %% ../../notebooks/10_foundation/10_text_rules.ipynb #28d44481
+_PIECES, _PIECE_CHARS = 50_000, 40  # remembered at most, and no longer than this
+
+
+def _remembering(
+    apply: Callable[[str], str],  # cleans one text
+) -> Callable[[str], str]:  # the same, faster
+    plain: set[str] = set()
+
+    def clean(text: str) -> str:
+        if not isinstance(text, str):
+            raise TypeError(f"a cleaner takes a string, not {type(text).__name__}")
+        pieces = text.split(" ")
+        if plain.issuperset(pieces):
+            return text
+        if len(plain) > _PIECES:
+            plain.clear()
+        new = {piece for piece in pieces if 0 < len(piece) <= _PIECE_CHARS} - plain
+        plain.update(piece for piece in new if apply(piece) == piece)
+        return apply(text)
+
+    return clean
 
 # %% ../../notebooks/10_foundation/10_text_rules.ipynb #48d44b92
 def make_cleaner(
@@ -97,15 +129,4 @@ def make_cleaner(
             raise DataProblem(f"no text rule is called {name!r}", known, "mend the decisions")
     steps = [(rule.may_change, rule.change) for rule in _RULES if rule.name in wanted]
 
-    def clean(text: str) -> str:
-        if not isinstance(text, str):
-            raise TypeError(f"a cleaner takes a string, not {type(text).__name__}")
-        before = None
-        while text != before:
-            before = text
-            for may_change, change in steps:
-                if may_change(text):
-                    text = change(text)
-        return text
-
-    return clean
+    return _remembering(partial(_apply, steps))

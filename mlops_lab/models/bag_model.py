@@ -11,7 +11,8 @@ is a yes or a no of its own."""
 __all__ = ['bag_weights', 'inverse_frequency', 'sigmoid', 'softmax', 'answer_probabilities', 'CompiledForm', 'BagModel',
            'bag_model_from_arrays']
 
-# %% ../../notebooks/30_models/03_bag_model.ipynb #146c0623
+# %% ../../notebooks/30_models/03_bag_model.ipynb #56b97d15
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -30,9 +31,10 @@ def bag_weights(
     weights = 1.0 + np.log(bags.counts)
     if importance is not None:
         weights = weights * importance.take(bags.ids)
-    squares = np.bincount(bags.rows, weights=weights * weights, minlength=len(bags))
+    rows = bags.rows
+    squares = np.bincount(rows, weights=weights * weights, minlength=len(bags))
     lengths = np.sqrt(np.maximum(squares, 1e-12)).astype(np.float32)
-    return (weights / np.repeat(lengths, np.diff(bags.starts))).astype(np.float32)
+    return (weights / lengths.take(rows)).astype(np.float32, copy=False)
 
 # %% ../../notebooks/30_models/03_bag_model.ipynb #9fcfef1d
 def inverse_frequency(
@@ -116,19 +118,19 @@ class BagModel(CompiledForm):
         bags: Bags,  # features of texts
     ) -> np.ndarray:  # one row per text, float32
         "Add up what each feature says about each label."
+        if len(bags) == 1:
+            return _logits_of_one(self, bags)
         weights = bag_weights(bags, self.importance)
-        result = np.tile(self.bias, (len(bags), 1))
+        result = self.bias[None].repeat(len(bags), axis=0)
         last = row = 0
         while row < len(bags):
-            last = max(
-                np.searchsorted(bags.starts, bags.starts[row] + _BLOCK, "right") - 1, row + 1
-            )
+            last = max(bags.starts.searchsorted(bags.starts[row] + _BLOCK, "right") - 1, row + 1)
             begin, end = bags.starts[row], bags.starts[last]
             said = self.table.take(bags.ids[begin:end], axis=0) * weights[begin:end, None]
-            filled = np.flatnonzero(np.diff(bags.starts[row : last + 1]))
+            (filled,) = (bags.starts[row + 1 : last + 1] != bags.starts[row:last]).nonzero()
             if filled.size:
-                sums = np.add.reduceat(said, bags.starts[row + filled] - begin, axis=0)
-                result[row + filled] += sums
+                filled += row
+                result[filled] += np.add.reduceat(said, bags.starts[filled] - begin, axis=0)
             row = last
         return result
 
@@ -136,6 +138,21 @@ class BagModel(CompiledForm):
         "The arrays that make up the model."
         named = {name: getattr(self, name) for name in _ARRAYS}
         return {name: array for name, array in named.items() if array is not None}
+
+# %% ../../notebooks/30_models/03_bag_model.ipynb #2c82e5b2
+def _logits_of_one(
+    model: BagModel,  # that answers
+    bags: Bags,  # features of one text
+) -> np.ndarray:  # one row, float32
+    weights = np.log(bags.counts)
+    weights += 1.0
+    if model.importance is not None:
+        weights *= model.importance.take(bags.ids)
+    row = np.zeros(len(weights), np.intp)
+    square = np.bincount(row, weights * weights, minlength=1)[0]  # sums like `bag_weights`
+    weights /= np.float32(math.sqrt(max(square, 1e-12)))
+    said = model.table.take(bags.ids, axis=0) * weights[:, None]
+    return model.bias + np.add.reduceat(said, row[:1], axis=0) if len(row) else model.bias[None]
 
 # %% ../../notebooks/30_models/03_bag_model.ipynb #427e7a1c
 def bag_model_from_arrays(

@@ -10,8 +10,8 @@ The bags are those of `NgramFeatures.bags`, only in the order of the numbers."""
 # %% auto #0
 __all__ = ['PieceReader', 'PlainReader', 'make_reader']
 
-# %% ../../notebooks/30_models/04_piece_reader.ipynb #d94bc191
-from collections.abc import Sequence
+# %% ../../notebooks/30_models/04_piece_reader.ipynb #81498926
+from collections.abc import Callable, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -53,14 +53,31 @@ def _counted(
     texts: int,  # how many
     shift: int,  # bits of a feature number
 ) -> Bags:  # in the order of the numbers
-    keys = np.sort(keys)
-    is_first = np.ones(len(keys), bool)
-    np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
-    first = np.flatnonzero(is_first)
-    counts = np.diff(first, append=len(keys)).astype(np.float32)
-    distinct = keys[first]
-    starts = np.searchsorted(distinct, np.arange(texts + 1, dtype=keys.dtype) << shift)
+    keys.sort()
+    is_end = np.ones(len(keys) + 1, bool)  # of a run of equal keys; no helpers here, they cost
+    np.not_equal(keys[1:], keys[:-1], out=is_end[1:-1])
+    (ends,) = is_end.nonzero()
+    counts = (ends[1:] - ends[:-1]).astype(np.float32)
+    distinct = keys[ends[:-1]]
+    if texts == 1:
+        return Bags(distinct.astype(np.int32), counts, np.array((0, len(distinct))))
+    starts = distinct.searchsorted(np.arange(texts + 1, dtype=keys.dtype) << shift)
     return Bags((distinct & ((1 << shift) - 1)).astype(np.int32), counts, starts)
+
+# %% ../../notebooks/30_models/04_piece_reader.ipynb #c67b07a0
+def _pair_reader(
+    features: NgramFeatures,  # of the model
+) -> Callable[[list[str]], list[int]]:  # tokens in, numbers of their pairs out
+    if features.settings.buckets or not features.settings.pairs:
+        return features.pair_ids
+    names = (key[2:].split(" ") for key in features.vocabulary if key.startswith("p|"))
+    numbers = {tuple(words): features.pair_ids(words)[0] for words in names}
+
+    def read(words: list[str]) -> list[int]:
+        found = map(numbers.get, zip(words, words[1:], strict=False))
+        return [number for number in found if number is not None]
+
+    return read
 
 # %% ../../notebooks/30_models/04_piece_reader.ipynb #d58b04da
 class PieceReader:
@@ -70,7 +87,7 @@ class PieceReader:
         self,
         features: NgramFeatures,  # of the model
     ) -> None:
-        self._features = features
+        self._features, self._pairs = features, _pair_reader(features)
         self._pieces: dict[str, _Piece] = {}
         self._recent: dict[str, tuple[int, int, int]] = {}
 
@@ -97,19 +114,20 @@ class PieceReader:
         parts, pairs, sizes, pair_sizes, recent = [], [], [], [], {}
         for text in texts:
             words, ids, recent[text] = self._read(text)
-            of_text = self._features.pair_ids(words)
+            of_text = self._pairs(words)
             pairs += of_text
             pair_sizes.append(len(of_text))
             parts.append(ids)
             sizes.append(len(ids) // 4)
         if len(texts) <= _RECENT:
             self._recent = recent
-        shift = self._features.size.bit_length()
-        kind = np.int32 if (len(texts) + 1) << shift < 2**31 else np.int64
-        ranges = np.arange(len(texts), dtype=kind) << shift
         ids = np.frombuffer(b"".join(parts), np.int32)
-        pairs = np.repeat(ranges, pair_sizes) + np.array(pairs, kind)
-        keys = np.concatenate((np.repeat(ranges, sizes) + ids, pairs))
+        keys = np.concatenate((ids, np.array(pairs, np.int32)))
+        shift = self._features.size.bit_length()
+        if len(texts) > 1:
+            kind = np.int32 if (len(texts) + 1) << shift < 2**31 else np.int64
+            ranges = np.arange(len(texts), dtype=kind) << shift
+            keys = keys + np.concatenate((ranges, ranges)).repeat(sizes + pair_sizes)
         return _counted(keys, len(texts), shift)
 
     def measure(

@@ -56,7 +56,10 @@ class Scores:
         rows = self.probabilities.astype(float).round(6).tolist()
         return [dict(zip(self.labels, row, strict=True)) for row in rows]
 
-# %% ../../notebooks/30_models/21_scorer.ipynb #32f041d5
+# %% ../../notebooks/30_models/21_scorer.ipynb #4ea66782
+_RECENT = 256  # texts that are kept clean until the next are scored: they are measured next
+
+
 class Scorer:
     "Answers texts by one model."
 
@@ -68,6 +71,7 @@ class Scorer:
         self.name, self.labels = bundle.card["name"], tuple(bundle.card["labels"])
         self.thresholds = tuple(bundle.card.get("thresholds", ()))
         self._clean = make_cleaner(bundle.card.get("cleaning", ()))
+        self._recent: dict[str, str] = {}
         self._reader = make_reader(bundle.features)
 
     def score(
@@ -77,10 +81,13 @@ class Scorer:
         "Give the probability of each label for each text."
         if isinstance(texts, str):
             raise TypeError("texts is one text; give a list of texts")
-        odd = next((text for text in texts if not isinstance(text, str)), None)
-        if odd is not None or any(text is None for text in texts):
-            raise TypeError(f"a text is {odd!r}; give words")
-        bags = self._reader.bags([self._clean(text) for text in texts])
+        odd = [text for text in texts if not isinstance(text, str)]
+        if odd:
+            raise TypeError(f"a text is {odd[0]!r}; give words")
+        clean = [self._clean(text) for text in texts]
+        if len(texts) <= _RECENT:
+            self._recent = dict(zip(texts, clean, strict=True))
+        bags = self._reader.bags(clean)
         return Scores(self.labels, self._bundle.model.probabilities(bags), self.thresholds)
 
     def profile_text(
@@ -88,7 +95,8 @@ class Scorer:
         text: str,  # any text
     ) -> dict:  # chars, words and oov_rate
         "Measure one text for the monitors."
-        return self._reader.measure(self._clean(text))
+        clean = self._recent.get(text)
+        return self._reader.measure(self._clean(text) if clean is None else clean)
 
     def explain(
         self,

@@ -15,12 +15,13 @@ from itertools import chain
 import orjson
 
 from .fields import read_name, read_object, show_value
-from .messages import Asked, Limits, check_texts
+from .messages import Asked, Limits, check_explainable, check_texts
 from .refusals import Refusal
 from .score_record import ScoreRecord
 
 # %% ../../notebooks/60_serving/10_inference_protocol.ipynb #b88474d2
 _OUTPUTS = ("label", "probabilities", "score_id")
+_ON_REQUEST = "explanation"  # an output for those who name it
 _FIELDS = ("id", "inputs", "outputs", "parameters")
 
 
@@ -40,8 +41,11 @@ def read_infer_request(
         raise Refusal(
             422, f"'outputs' is {show_value(wanted)}", expected="a list of objects with a name"
         )
-    outputs = tuple(map(_output_name, wanted))
-    return Asked(texts, request_id=read_name(fields, "id", default=""), outputs=outputs or _OUTPUTS)
+    outputs = tuple(map(_output_name, wanted)) or _OUTPUTS
+    if explain := _ON_REQUEST in outputs:
+        check_explainable(texts)
+    request_id = read_name(fields, "id", default="")
+    return Asked(texts, request_id=request_id, outputs=outputs, explain=explain)
 
 # %% ../../notebooks/60_serving/10_inference_protocol.ipynb #cff63095
 def _tensor_data(
@@ -68,16 +72,18 @@ def _output_name(
     wanted: object,  # element of the request's outputs
 ) -> str:  # a known output
     name = wanted.get("name") if isinstance(wanted, dict) else None
-    if name not in _OUTPUTS:
-        raise Refusal(
-            422, f"output {show_value(name)} is not known", expected=f"known: {', '.join(_OUTPUTS)}"
-        )
+    known = (*_OUTPUTS, _ON_REQUEST)
+    if name not in known:
+        found = f"output {show_value(name)} is not known"
+        raise Refusal(422, found, expected=f"known: {', '.join(known)}")
     return name
 
 # %% ../../notebooks/60_serving/10_inference_protocol.ipynb #7461e9f9
 def infer_answer(
     asked: Asked,  # the request
     records: list[ScoreRecord],  # its stored scores, same order
+    *,
+    explained: list[dict | None] | None = None,  # the words that mattered, if they were asked for
 ) -> bytes:  # JSON of an inference response
     "Answer an Open Inference request."
     rows = [list(orjson.loads(record.probabilities).values()) for record in records]
@@ -86,6 +92,7 @@ def infer_answer(
         "label": ("BYTES", [n], [record.label for record in records]),
         "probabilities": ("FP32", [n, len(rows[0])], list(chain.from_iterable(rows))),
         "score_id": ("BYTES", [n], [record.score_id for record in records]),
+        _ON_REQUEST: ("BYTES", [n], [orjson.dumps(words).decode() for words in explained or ()]),
     }
     outputs = [
         dict(zip(("name", "datatype", "shape", "data"), (name, *tensors[name]), strict=True))
@@ -113,5 +120,5 @@ def model_metadata(
         "platform": "mlops-lab-numpy",
         "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
         "outputs": [dict(zip(keys, tensor, strict=True)) for tensor in outputs],
-        "parameters": {"labels": orjson.dumps(labels).decode()},
+        "parameters": {"labels": orjson.dumps(labels).decode(), "on_request": _ON_REQUEST},
     }

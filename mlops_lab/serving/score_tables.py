@@ -10,9 +10,8 @@ database refuses for itself (an id that is there already) is a `ValueError`."""
 __all__ = ['score_row', 'feedback_row', 'open_engine', 'write_rows', 'read_score', 'count_scores', 'read_frame',
            'read_new_labels']
 
-# %% ../../notebooks/60_serving/05_score_tables.ipynb #aff15c73
+# %% ../../notebooks/60_serving/05_score_tables.ipynb #944957f7
 import json
-from functools import cache
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -40,6 +39,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ..foundation.errors import ServiceProblem
+from ..foundation.row_file import ROWS_AT_ONCE, insert_text
 from .score_record import ScoreRecord, copy_id, utc_now
 
 if TYPE_CHECKING:
@@ -76,12 +76,11 @@ _FEEDBACK = Table(
     Index("feedback_score", "score_id"),
 )
 
-# %% ../../notebooks/60_serving/05_score_tables.ipynb #2a91eecb
+# %% ../../notebooks/60_serving/05_score_tables.ipynb #111e4e30
 _SCORE_NAMES = tuple(column.name for column in _SCORES.columns)
 _SCORE_VALUES = attrgetter(*_SCORE_NAMES)
 _FEEDBACK_NAMES = ("score_id", "label", "at", "source")
 _LOCK_WAIT_S = 2.0
-_ROWS_PER_STATEMENT = 128
 _IDS_PER_QUERY = 500  # SQLite takes a limited number of bound values
 
 # %% ../../notebooks/60_serving/05_score_tables.ipynb #8e44b4e9
@@ -145,19 +144,9 @@ def _store_problem(
         remedy="check its address, disk and locks; a running service goes on by itself",
     )
 
-# %% ../../notebooks/60_serving/05_score_tables.ipynb #b1d87f7e
-@cache
-def _insert_text(
-    table: str,  # its name
-    names: tuple[str, ...],  # of its columns
-    rows: int,  # how many at once
-) -> str:  # SQL
-    places = f"({', '.join('?' * len(names))})"
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * rows)}"
-
-
+# %% ../../notebooks/60_serving/05_score_tables.ipynb #6c2d481b
 def _insert(
-    connection: Connection,  # in a transaction, or of one statement
+    connection: Connection,  # in a transaction
     table: Table,  # to grow
     chosen: list[tuple],  # values of its rows
 ) -> None:
@@ -165,10 +154,10 @@ def _insert(
     if connection.dialect.name != "sqlite":
         connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in chosen])
         return
-    for start in range(0, len(chosen), _ROWS_PER_STATEMENT):
-        part = chosen[start : start + _ROWS_PER_STATEMENT]
+    for start in range(0, len(chosen), ROWS_AT_ONCE):
+        part = chosen[start : start + ROWS_AT_ONCE]
         values = tuple(chain.from_iterable(part))
-        connection.exec_driver_sql(_insert_text(table.name, names, len(part)), values)
+        connection.exec_driver_sql(insert_text(table.name, names, rows=len(part)), values)
 
 # %% ../../notebooks/60_serving/05_score_tables.ipynb #8e15a2c0
 def write_rows(
@@ -179,12 +168,8 @@ def write_rows(
     chosen: dict[Table, list[tuple]] = {}
     for table, values in rows:
         chosen.setdefault(table, []).append(values)
-    is_one = engine.dialect.name == "sqlite" and len(chosen) == 1
-    is_one = is_one and len(rows) <= _ROWS_PER_STATEMENT
     try:
         with engine.connect() as connection:
-            if is_one:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
             for table, values in chosen.items():
                 _insert(connection, table, values)
             connection.commit()

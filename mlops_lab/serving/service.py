@@ -28,7 +28,14 @@ from ..foundation.errors import LabError, ServiceProblem
 from ..foundation.rates import RateLimit
 from ..foundation.settings import Settings
 from . import binary_tensors
-from .exchange import Door, check_key, json_answer, read_body, refusal_answer
+from mlops_lab.serving.exchange import (
+    Door,
+    check_key,
+    header,
+    json_answer,
+    read_body,
+    refusal_answer,
+)
 from .inference_protocol import infer_answer, model_metadata, read_infer_request
 from mlops_lab.serving.messages import (
     limits_from,
@@ -41,7 +48,7 @@ from .model_source import LoadedModel, ModelSource
 from .pages import Page, demo_page, docs_page, openapi_record
 from .refusals import Refusal
 from .score_store import ScoreStore
-from .scoring import ScoringService, service_families
+from .scoring import ScoringService, explain_records, service_families
 
 # %% ../../notebooks/60_serving/20_service.ipynb #d70c030a
 def check_binding(
@@ -109,12 +116,12 @@ def _routing(
     caller: str = "",  # as the body names it
 ) -> dict[str, str]:  # key and wanted
     "Read what tells callers apart, and what a tester asks for."
-    wanted = request.headers.get("x-variant", "")
+    wanted = header(request, b"x-variant")
     if wanted not in _VARIANTS:
         raise Refusal(422, f"x-variant is {wanted[:40]!r}", expected="champion or canary")
     by = request.app.state.service.source.sticky_by
     if by == "caller":
-        return {"key": request.headers.get("x-caller", caller), "wanted": wanted}
+        return {"key": header(request, b"x-caller", default=caller), "wanted": wanted}
     return {"key": "" if by == "text" else request.headers.get(by, ""), "wanted": wanted}
 
 # %% ../../notebooks/60_serving/20_service.ipynb #3b9bf9a2
@@ -123,7 +130,8 @@ async def _post_score(request: Request) -> Response:
     asked = read_score_request(await read_body(request, state.limits.body_bytes), state.limits)
     told = _routing(request, asked.caller)
     records = await state.service.answer(asked.texts, caller=asked.caller, **told)
-    return json_answer(score_answer(asked, records))
+    explained = await explain_records(state.service.source, records) if asked.explain else None
+    return json_answer(score_answer(asked, records, explained=explained))
 
 
 _SCORE = _guarded("/score", _post_score)
@@ -163,7 +171,8 @@ async def _post_infer(request: Request) -> Response:
     if "version" in request.path_params:
         told["wanted"] = "champion"
     records = await state.service.answer(asked.texts, name=name, **told)
-    return _infer_response(infer_answer(asked, records), body)
+    explained = await explain_records(state.service.source, records) if asked.explain else None
+    return _infer_response(infer_answer(asked, records, explained=explained), body)
 
 
 def _infer_response(
@@ -282,11 +291,10 @@ def create_app(
     app = _Service(routes=_routes(settings.language), exception_handlers=handlers)
     app.state.limits = limits_from(settings)
     app.state.door = Door(keys, RateLimit(settings.service_rate_per_s))
-    limit = settings.service_queue_limit
     app.state.service = ScoringService(
         model_source,
         score_store,
-        queue_limit=limit,
+        queue_limit=settings.service_queue_limit,
         latency_s=settings.service_latency_ms / 1000,
     )
     return app

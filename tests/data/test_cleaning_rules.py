@@ -14,6 +14,7 @@ from mlops_lab.data.preparation import LAB_RULES, prepare_frame
 from mlops_lab.data.proposals import propose_rules
 from mlops_lab.data.review import Review, draw_review, review_table, take_table
 from mlops_lab.data.world import world_frame
+from mlops_lab.foundation import text_rules
 from mlops_lab.foundation.errors import DataProblem, ModelProblem
 from mlops_lab.foundation.text_rules import TEXT_RULES, make_cleaner
 from mlops_lab.models.scorer import load_scorer
@@ -57,6 +58,25 @@ def test_cleaning_twice_is_cleaning_once_by_any_set_of_rules(text, rules):
     assert clean(clean(text)) == clean(text)
     if not rules:
         assert clean(text) == text
+
+
+REMEMBERING = make_cleaner(TEXT_RULES)  # from one example to the next
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([*PIECES, " ", "ok"]), max_size=12).map("".join) | st.text())
+def test_what_a_cleaner_remembers_changes_no_answer(text):
+    steps = [(rule.may_change, rule.change) for rule in TEXT_RULES.values()]
+    thorough = text_rules._apply(steps, text)
+    assert REMEMBERING(text) == REMEMBERING(text) == thorough
+
+
+def test_no_stranger_fills_the_memory_of_a_cleaner(monkeypatch):
+    monkeypatch.setattr(text_rules, "_PIECES", 10)
+    clean = make_cleaner(["spaces"])
+    assert all(clean(f" {n} " + "x" * 10**5) == f"{n} " + "x" * 10**5 for n in range(50))
+    remembered = clean.__closure__[[*clean.__code__.co_freevars].index("plain")].cell_contents
+    assert len(remembered) <= 11
 
 
 @settings(max_examples=300, deadline=None)

@@ -6,14 +6,17 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from serving_examples import make_record
+from sqlalchemy import create_engine
 
+from mlops_lab.foundation import row_file
 from mlops_lab.foundation.errors import ServiceProblem
 from mlops_lab.serving.refusals import Overloaded
 from mlops_lab.serving.score_record import new_score_id
-from mlops_lab.serving.score_store import ScoreStore
+from mlops_lab.serving.score_store import ScoreStore, _open_short_way
 
 WRITER = """
 import sys, threading
@@ -28,7 +31,8 @@ write = sys.stdout.write
 def work():
     while True:
         record = make_record()
-        store.save([record])
+        if sys.argv[3] == "long" or not store.save_now([record]):
+            store.save([record])
         write(record.score_id + "\\n")
         sys.stdout.flush()
 
@@ -42,9 +46,11 @@ def start_child(code, *arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("acknowledged", [1, 60, 400])
-def test_sigkill_loses_no_acknowledged_score(tmp_path, acknowledged):
-    child = start_child(WRITER, tmp_path / "scores.db", os.path.dirname(__file__))
+@pytest.mark.parametrize(
+    ("acknowledged", "way"), [(1, "short"), (60, "long"), (400, "long"), (400, "short")]
+)
+def test_sigkill_loses_no_acknowledged_score(tmp_path, acknowledged, way):
+    child = start_child(WRITER, tmp_path / "scores.db", os.path.dirname(__file__), way)
     try:
         lines = [child.stdout.readline() for _ in range(acknowledged)]
     finally:
@@ -57,6 +63,45 @@ def test_sigkill_loses_no_acknowledged_score(tmp_path, acknowledged):
     stored = store.frame(score_ids=ids)["score_id"].tolist()
     assert len(ids) >= acknowledged and sorted(stored) == sorted(ids)
     assert store.save([make_record()]) == 1
+    store.close()
+
+
+def test_the_short_way_waits_for_nobody_and_leaves_what_it_cannot_do(store, tmp_path):
+    other = sqlite3.connect(tmp_path / "scores.db", isolation_level=None)
+    assert store.save_now([make_record(), make_record()])
+    other.execute("begin immediate")
+    began = time.perf_counter()
+    assert not store.save_now([make_record()])
+    assert time.perf_counter() - began < 0.5  # the long way waits for two seconds
+    other.execute("rollback")
+    other.close()
+    assert not store.save_now([make_record() for _ in range(129)])
+    store._queue._waiting += 1  # the writer is at work: it comes first
+    assert not store.save_now([make_record()])
+    store._queue._waiting -= 1
+    assert store.count() == 2
+
+
+def test_a_store_that_survives_a_power_cut_has_no_short_way(tmp_path):
+    store = ScoreStore(tmp_path / "scores.db", power_safe=True)
+    assert not store.save_now([make_record()]) and store.save([make_record()]) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:", "postgresql://h/scores"])
+def test_only_a_file_of_sqlite_has_a_short_way(address):
+    assert _open_short_way(create_engine(address)) is None
+
+
+def test_the_log_of_the_database_stays_small_on_the_short_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_file, "_LOG_PAGES", 1_000)
+    store, most = ScoreStore(tmp_path / "scores.db"), 0
+    for _ in range(3_000):
+        record = make_record()
+        if not store.save_now([record]):
+            store.save([record])
+        most = max(most, os.stat(tmp_path / "scores.db-wal").st_size)
+    assert store.count() == 3_000 and most < 8 * 1024**2  # 30 megabytes were written
     store.close()
 
 

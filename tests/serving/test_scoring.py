@@ -106,7 +106,8 @@ def test_a_caller_that_leaves_before_its_turn_costs_nothing(store):
     assert service.in_work == 0
 
 
-def test_requests_of_one_moment_share_one_scoring_and_one_commit(store):
+@pytest.mark.parametrize("way", ["short", "long"])
+def test_requests_of_one_moment_share_one_scoring_and_one_commit(store, way):
     calls, groups = [], []
 
     class Counting(KeywordScorer):
@@ -117,7 +118,11 @@ def test_requests_of_one_moment_share_one_scoring_and_one_commit(store):
     source = OneModel()
     object.__setattr__(source.model, "scorer", Counting())
     service = ScoringService(source, store)
-    submit, store.submit = store.submit, lambda records: groups.append(records) or submit(records)
+    if way == "long":
+        store.save_now = lambda records: False
+    name = "save_now" if way == "short" else "submit"
+    store_them = getattr(store, name)
+    setattr(store, name, lambda records: groups.append(records) or store_them(records))
 
     async def together():
         asked = [["good"], ["bad", "so so"], ["bad good"]]

@@ -9,11 +9,14 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving_examples import OneModel, ask, call
+from serving_examples import KeywordScorer, OneModel, ask, call
+from starlette.requests import Request
 
 from mlops_lab.foundation.errors import ModelProblem, ServiceProblem
 from mlops_lab.foundation.settings import Settings
+from mlops_lab.serving import exchange
 from mlops_lab.serving.pages import openapi_record
+from mlops_lab.serving.refusals import Refusal
 from mlops_lab.serving.service import check_binding, create_app
 
 SMALL = Settings(service_batch_limit=3, service_text_limit=50, service_queue_limit=40)
@@ -61,6 +64,39 @@ def test_the_open_inference_protocol(app):
     assert call(app, "POST", "/v2/models/other/infer", {"inputs": [tensor]}).status == 404
 
 
+class Telling(KeywordScorer):
+    """Says which words spoke: the marker of the label, and nothing else."""
+
+    def explain(self, text, label):
+        return {word: 1.0 if word in ("good", "bad") else 0.0 for word in text.split()}
+
+
+def test_the_words_that_mattered_come_on_request_in_both_forms(store):
+    source = OneModel()
+    app = create_app(SMALL, source, store)
+    plain = {"text": ["good day", "bad"]}
+    assert "words" not in call(app, "POST", "/score", plain).json["scores"][0]
+    mute = call(app, "POST", "/score", plain | {"explain": True}).json
+    assert [score["words"] for score in mute["scores"]] == [None, None]  # it cannot tell
+    object.__setattr__(source.model, "scorer", Telling())
+    told = call(app, "POST", "/score", plain | {"explain": True}).json["scores"]
+    assert [score["words"] for score in told] == [{"good": 1.0, "day": 0.0}, {"bad": 1.0}]
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["good day"]}
+    body = {"inputs": [tensor], "outputs": [{"name": "explanation"}, {"name": "label"}]}
+    output = call(app, "POST", "/v2/models/keywords/infer", body).json["outputs"][0]
+    assert (output["name"], output["shape"]) == ("explanation", [1])
+    assert json.loads(output["data"][0]) == told[0]["words"]
+    one = call(app, "POST", "/score", {"text": "bad", "explain": True}).json
+    assert one["words"] == {"bad": 1.0} and store.read(one["score_id"])["text"] == "bad"
+
+
+def test_too_many_words_are_not_explained(store):
+    app = create_app(Settings(), OneModel(), store)
+    body = {"text": ["so " * 250] * 3, "explain": True}
+    refused = call(app, "POST", "/score", body)
+    assert refused.status == 422 and "750 words" in refused.json["error"] and store.count() == 0
+
+
 def test_friendly_and_inference_answers_agree(app):
     friendly = call(app, "POST", "/score", {"text": "good bad"}).json
     tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["good bad"]}
@@ -97,6 +133,30 @@ def test_a_caller_that_hangs_up_half_way_is_not_our_failure(app):
         return await ask(app, "POST", "/score", chunks=[b'{"text":', b""][:1] + [b'"go'])
 
     assert asyncio.run(hang_up()).status == 422
+
+
+def test_a_body_that_never_ends_is_408_and_a_task_stopped_from_outside_stays_stopped(
+    app, monkeypatch
+):
+    async def never():
+        await asyncio.sleep(60)
+
+    async def read(wait_s):
+        monkeypatch.setattr(exchange, "_BODY_WAIT_S", wait_s)
+        request = Request({"type": "http", "method": "POST", "headers": []}, never)
+        return await exchange.read_body(request, 100)
+
+    async def stopped():
+        task = asyncio.create_task(read(60))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises(Refusal) as late:
+        asyncio.run(read(0.05))
+    assert late.value.status == 408
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stopped())
 
 
 def test_unknown_routes_and_methods_answer_in_json(app):
