@@ -80,7 +80,7 @@ def _too_large(
 ) -> Refusal:
     return Refusal(413, "the body is too large", expected=f"at most {limit} bytes")
 
-
+# %% ../../notebooks/60_serving/17_exchange.ipynb #7f1cadd4
 async def read_body(
     request: Request,  # as it came
     limit: int,  # bytes
