@@ -54,8 +54,7 @@ class ScoreStore:
         power_safe: bool = False,  # SQLite: flush to disk at every commit
         mask: Callable[[str], str] | None = None,  # changes a text before it is stored
     ) -> None:
-        self._mask = mask
-        self._engine = open_engine(address, power_safe=power_safe)
+        self._mask, self._engine = mask, open_engine(address, power_safe=power_safe)
         self._queue = WriteQueue(partial(write_rows, self._engine), limit=queue_limit)
         self._short_way = None if power_safe or mask else _open_short_way(self._engine)
         self.read = partial(read_score, self._engine)
@@ -74,9 +73,7 @@ class ScoreStore:
         records: list[ScoreRecord],  # stored together or not at all
     ) -> Future:  # resolves once they are committed
         "Hand records over without waiting."
-        if self._mask is not None:
-            records = [replace(one, text=self._mask(one.text)) for one in records]
-        return self._queue.submit([score_row(record) for record in records])
+        return self._queue.submit([score_row(one) for one in _masked(records, self._mask)])
 
     def save_now(
         self,
@@ -101,9 +98,7 @@ class ScoreStore:
         source: str = "person",  # who says so
     ) -> None:
         "Store what someone says about a score; unknown ids are a KeyError."
-        found = self.read(score_id)
-        if found is None or found["variant"] == "shadow":
-            raise KeyError(score_id)
+        _refuse_unknown(self.read(score_id), score_id)
         _wait(self._queue.submit([feedback_row(score_id, label, source=source)]))
 
     def close(self) -> None:
@@ -112,6 +107,21 @@ class ScoreStore:
         if self._short_way is not None:
             self._short_way.close()
         self._engine.dispose()
+
+# %% ../../notebooks/60_serving/06_score_store.ipynb #ecc254a1
+def _masked(
+    records: list[ScoreRecord],  # as answered
+    mask: Callable[[str], str] | None,  # changes a text; None: stored as it came
+) -> list[ScoreRecord]:  # as stored
+    return [replace(one, text=mask(one.text)) for one in records] if mask else records
+
+
+def _refuse_unknown(
+    found: dict | None,  # stored record of a score
+    score_id: str,  # that was asked for
+) -> None:
+    if found is None or found["variant"] == "shadow":
+        raise KeyError(score_id)
 
 # %% ../../notebooks/60_serving/06_score_store.ipynb #fb53aabd
 _KNOWN = text("SELECT score_id FROM scores WHERE score_id IN :ids")

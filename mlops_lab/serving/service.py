@@ -27,7 +27,7 @@ from ..foundation.access_keys import KeyRing
 from ..foundation.errors import LabError, ServiceProblem
 from ..foundation.rates import RateLimit
 from ..foundation.settings import Settings
-from . import binary_tensors
+from . import binary_tensors, messages
 from mlops_lab.serving.exchange import (
     Door,
     check_key,
@@ -37,12 +37,6 @@ from mlops_lab.serving.exchange import (
     refusal_answer,
 )
 from .inference_protocol import infer_answer, model_metadata, read_infer_request
-from mlops_lab.serving.messages import (
-    limits_from,
-    read_feedback_request,
-    read_score_request,
-    score_answer,
-)
 from .metrics import families_text
 from .model_source import LoadedModel, ModelSource
 from .pages import Page, demo_page, docs_page, openapi_record
@@ -127,11 +121,13 @@ def _routing(
 # %% ../../notebooks/60_serving/20_service.ipynb #3b9bf9a2
 async def _post_score(request: Request) -> Response:
     state = request.app.state
-    asked = read_score_request(await read_body(request, state.limits.body_bytes), state.limits)
+    asked = messages.read_score_request(
+        await read_body(request, state.limits.body_bytes), state.limits
+    )
     told = _routing(request, asked.caller)
     records = await state.service.answer(asked.texts, caller=asked.caller, **told)
     explained = await explain_records(state.service.source, records) if asked.explain else None
-    return json_answer(score_answer(asked, records, explained=explained))
+    return json_answer(messages.score_answer(asked, records, explained=explained))
 
 
 _SCORE = _guarded("/score", _post_score)
@@ -144,7 +140,7 @@ async def _get_score(request: Request) -> Response:
 async def _post_feedback(request: Request) -> Response:
     state = request.app.state
     body = await read_body(request, state.limits.body_bytes)
-    score_id, label, source = read_feedback_request(body)
+    score_id, label, source = messages.read_feedback_request(body)
     await state.service.take_feedback(score_id, label, source=source)
     return json_answer({"score_id": score_id, "label": label})
 
@@ -289,7 +285,7 @@ def create_app(
     check_binding(settings, keys)
     handlers = dict.fromkeys((404, 405, 500), _no_route)
     app = _Service(routes=_routes(settings.language), exception_handlers=handlers)
-    app.state.limits = limits_from(settings)
+    app.state.limits = messages.limits_from(settings)
     app.state.door = Door(keys, RateLimit(settings.service_rate_per_s))
     app.state.service = ScoringService(
         model_source,
