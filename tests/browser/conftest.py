@@ -17,9 +17,9 @@ PROJECT = Path(__file__).parents[2]
 PATIENCE_MS = 90_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium."""
+    """Headless Chromium; its event loop must not outlive the file, as others run loops too."""
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:

@@ -133,7 +133,7 @@ WRONG = {
     "choice": (
         {"task": "emotions"},
         "task = 'emotions' in the environment is not known; "
-        "expected emotion or sentiment; mend MLOPS_LAB_TASK",
+        "expected emotion or sentiment or emotions-28 or several; mend MLOPS_LAB_TASK",
     ),
     "unknown": (
         {"worksapce": "x"},

@@ -99,23 +99,33 @@ def ask_until(end, address, seen):
     client.close()
 
 
+def crowd_at(client):
+    seen, end = [], time.monotonic() + 3
+    with ThreadPoolExecutor(60) as callers:  # a text takes 50 ms: 60 would wait 3 s
+        for _ in range(60):
+            callers.submit(ask_until, end, client.address, seen)
+    return seen
+
+
 def test_the_same_over_real_http(settings, add):
     add("slow")
     tight = replace(settings, service_latency_ms=BOUND_MS)
+    answered, late = set(), []
     with running_service(tight, program=PROGRAM) as client:
-        seen, end = [], time.monotonic() + 3
-        with ThreadPoolExecutor(60) as callers:  # a text takes 50 ms: 60 would wait 3 s
-            for _ in range(60):
-                callers.submit(ask_until, end, client.address, seen)
-        began = time.monotonic()
-        assert client.score("good")["label"] == "joy"
-        assert time.monotonic() - began < 2 * BOUND_MS / 1000
-    good = sorted(took for told, took in seen if isinstance(told, str))
-    refused = sorted(took for told, took in seen if told == 429)
-    assert len(good) + len(refused) == len(seen) and len(refused) > 5 * len(good) > 100
-    assert good[len(good) // 2] < BOUND_MS / 1000 and refused[len(refused) // 2] < BOUND_MS / 2000
-    assert good[-1] < 2.5 * BOUND_MS / 1000  # with connecting, on a busy machine
+        for _ in range(3):  # as above: a machine may stand still
+            seen = crowd_at(client)
+            began = time.monotonic()
+            assert client.score("good")["label"] == "joy"
+            back_s = time.monotonic() - began
+            good = sorted(took for told, took in seen if isinstance(told, str))
+            refused = sorted(took for told, took in seen if told == 429)
+            assert len(good) + len(refused) == len(seen) and len(refused) > 5 * len(good) > 100
+            answered |= {told for told, _ in seen if isinstance(told, str)}
+            late.append(max(good[-1], refused[len(refused) // 2] * 4, back_s / 2))
+            if late[-1] < BOUND_MS / 1000:
+                break
+    assert late[-1] < BOUND_MS / 1000, late
     store = ScoreStore(open_workspace(settings).score_store)
     kept = set(store.frame()["score_id"])
     store.close()
-    assert {told for told, _ in seen if isinstance(told, str)} <= kept
+    assert answered <= kept
