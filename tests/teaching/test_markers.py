@@ -30,8 +30,8 @@ def test_a_wrong_marker_names_cell_and_line(source, message):
 def test_markers_may_be_indented_and_unspaced():
     source = "def f(x):\n    ### BEGIN SOLUTION\n    return x\n    ###END SOLUTION\nf(1)"
     released = release_source(source, "# HERE")
-    # the student's part, which says so until it is written
-    assert released == "def f(x):\n    # HERE\n    raise NotImplementedError()\nf(1)"
+    unwritten = "    raise NotImplementedError()"  # the student's part: says so until it is written
+    assert released == f"def f(x):\n    # HERE\n{unwritten}\nf(1)"
     compile(released, "cell", "exec")
 
 
