@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import MAIN, PROJECT, write_stage
+from program_examples import MAIN, PROJECT, write_stage
 
 from mlops_lab.command_line.repeated_run import stop_on_signal
 from mlops_lab.foundation.chain import ChainLog

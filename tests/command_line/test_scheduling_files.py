@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MAIN, PROJECT
+from program_examples import MAIN, PROJECT
 
 from mlops_lab.foundation.chain import ChainLog
 
