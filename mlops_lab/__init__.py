@@ -122,9 +122,11 @@ Modules:
 - `mlops_lab.maturity.texts`: Say things about an assessment in English or Spanish.
 - `mlops_lab.maturity.traces`: Gather everything a project left behind, each source read once and only if asked for.
 - `mlops_lab.maturity.training_checks`: Judge what the tracking store proves about trainings.
+- `mlops_lab.models.attention`: Compute probabilities from words that look at each other, with attention and NumPy.
 - `mlops_lab.models.bag_model`: Compute probabilities from a bag of features with one table and NumPy.
 - `mlops_lab.models.behaviour`: Ask a model all behaviour cases and tell, by capability, how many it passes and which it fails.
 - `mlops_lab.models.behaviour_cases`: Expand hand-written templates into cases that say what any model of feelings should do.
+- `mlops_lab.models.bi_gru`: Learn a memory that walks along the words of a text, in both directions, with Keras.
 - `mlops_lab.models.blend`: Let several candidates answer together.
 - `mlops_lab.models.bundle`: Keep a whole model in one folder that can be checked and read without running any of its content.
 - `mlops_lab.models.calibration`: Make a model as sure as it is right, by what the dev rows say.
@@ -147,6 +149,7 @@ Modules:
 - `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.pyfunc`: Let MLflow load a bundle as one of its own models, without a pickle.
+- `mlops_lab.models.recurrence`: Compute probabilities from words in their order, with a memory that walks along them and NumPy.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
 - `mlops_lab.models.search`: Look for better numbers of a recipe, so that a kill, a pause or more workers change nothing of the result.
 - `mlops_lab.models.search_space`: Say where a search may look for better numbers of a recipe.
@@ -157,7 +160,10 @@ Modules:
 - `mlops_lab.models.text_cnn`: Learn patterns of neighbouring words with Keras.
 - `mlops_lab.models.thresholds`: Decide from how probable a label has to be before a text gets it.
 - `mlops_lab.models.training`: Train a candidate on labelled rows and keep it as a bundle.
+- `mlops_lab.models.transformer`: Learn words that look at each other, from scratch, with Keras.
 - `mlops_lab.models.views`: Draw what training and evaluation found.
+- `mlops_lab.models.word_model`: Compute probabilities from words in their order with NumPy, a block of texts at a time.
+- `mlops_lab.models.word_network`: Learn from words in their order with Keras, whatever the layers between word vectors and labels are.
 - `mlops_lab.monitoring.drift`: Say which differences between two profiles are more than chance.
 - `mlops_lab.monitoring.performance`: Tell how good the answers are: expected at once, measured when labels arrive.
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.

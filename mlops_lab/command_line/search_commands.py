@@ -9,7 +9,7 @@ joins the program `mlops-lab` when this module is loaded."""
 # %% auto #0
 __all__ = ['search']
 
-# %% ../../notebooks/95_command_line/27_search_commands.ipynb #d69a7951
+# %% ../../notebooks/95_command_line/27_search_commands.ipynb #36f4d56c
 import json
 import os
 from pathlib import Path
@@ -51,7 +51,7 @@ def _make_plan(
     "Check what was asked."
     from mlops_lab.foundation.settings import read_settings
     from mlops_lab.foundation.workspace import open_workspace
-    from mlops_lab.models.learning import Recipe
+    from mlops_lab.models.candidates import usual_recipe
     from mlops_lab.models.search import Plan
     from mlops_lab.models.search_space import read_space
     from mlops_lab.pipeline.history import find_run
@@ -60,7 +60,8 @@ def _make_plan(
     axes = read_space(candidate, Path(space) if space else None)
     lab = open_workspace(settings)
     run = lab.run(find_run(lab, run_name).run)
-    return lab, run, Plan(candidate, axes, **sizes, base=Recipe(seed=settings.seed))
+    base = usual_recipe(candidate, seed=settings.seed)
+    return lab, run, Plan(candidate, axes, **sizes, base=base)
 
 # %% ../../notebooks/95_command_line/27_search_commands.ipynb #45b3464c
 def _take_rows(

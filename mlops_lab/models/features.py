@@ -58,6 +58,7 @@ class FeatureSettings:
     most: int = 80_000  # features in a vocabulary, at most
     buckets: int = 0  # numbers to hash features to; 0: fit a vocabulary
     ordered: bool = False  # the words in their order and nothing else; an unknown one comes last
+    first: int = 256  # words of a text that are kept in order
 
 
 def _word_keys(
@@ -117,9 +118,8 @@ def _counted_bags(
     counts = (count for bag in counters for count in bag.values())
     return Bags(ids, np.fromiter(counts, np.float32, starts[-1]), starts)
 
-# %% ../../notebooks/30_models/02_features.ipynb #92d54fcb
+# %% ../../notebooks/30_models/02_features.ipynb #c5490aee
 _CACHE_LIMIT = 50_000
-_ORDER_LIMIT = 256  # words of a text that are kept in order
 
 
 class NgramFeatures:
@@ -176,7 +176,7 @@ class NgramFeatures:
         "Count the features of many texts."
         if self.settings.ordered:
             numbers, last = self._numbers, self.size - 1
-            rows = (tokens(text)[:_ORDER_LIMIT] for text in texts)
+            rows = (tokens(text)[: self.settings.first] for text in texts)
             return _ordered_bags([[numbers.get("w|" + w, last) for w in words] for words in rows])
         return _counted_bags([self.bag(text) for text in texts])
 

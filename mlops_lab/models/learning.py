@@ -86,6 +86,10 @@ class Recipe:
     buckets: int = 65_536  # embedding bag: numbers to hash features to
     dimension: int = 32  # networks: length of a feature's vector
     filters: int = 64  # text CNN: patterns of each width
+    units: int = 64  # BiGRU: numbers that each direction remembers
+    blocks: int = 2  # Transformer: layers of attention
+    heads: int = 4  # Transformer: words that a layer can attend to at a time
+    warm_up: int = 0  # networks of words: steps over which the step size grows
     averaged: int = 1  # networks: last passes whose mean weights are the model
 
     def __post_init__(self) -> None:
@@ -96,6 +100,9 @@ class Recipe:
             "buckets",
             "dimension",
             "filters",
+            "units",
+            "blocks",
+            "heads",
             "averaged",
             "shortest",
             "most",
@@ -103,6 +110,8 @@ class Recipe:
         low = next((name for name in whole if getattr(self, name) < 1), None)
         if low:
             raise ValueError(f"{low} is {getattr(self, low)}, but must be 1 or more")
+        if self.warm_up < 0:
+            raise ValueError(f"warm_up is {self.warm_up}, but must be 0 or more")
         if not 0 <= self.dropout < 1 or self.strength <= 0 or self.learning_rate <= 0:
             raise ValueError(f"dropout, strength or learning_rate is out of range: {self}")
         if self.longest < self.shortest or not 0 <= self.ratio <= 1:

@@ -21,7 +21,7 @@ import numpy as np
 from ..foundation.errors import DataProblem, ModelProblem
 from .bundle import Bundle, save_bundle
 from .calibration import calibrate
-from .candidates import make_candidate
+from .candidates import make_candidate, usual_recipe
 from mlops_lab.models.learning import (
     Candidate,
     Examples,
@@ -150,12 +150,12 @@ def train_candidate(
     *,
     dev: "pd.DataFrame",  # rows to watch: text and label, or labels
     task: Task,  # labels of the training rows
-    recipe: Recipe | None = None,  # how one that is named shall learn
+    recipe: Recipe | None = None,  # how one that is named shall learn; none: as it usually does
 ) -> TrainedModel:  # fitted, checked and profiled
     "Train a candidate and compile it."
     learner = candidate
     if isinstance(candidate, str):
-        learner = make_candidate(candidate, recipe or Recipe())
+        learner = make_candidate(candidate, recipe or usual_recipe(candidate))
     learn_from, watch = take_examples(train, dev, task=task)
     began = perf_counter()
     history = learner.fit(learn_from, watch)

@@ -15,6 +15,10 @@ QUICK = {
     "tfidf_logistic": Recipe(),
     "embedding_bag": Recipe(epochs=4, buckets=2_048, dimension=8, learning_rate=0.02, dropout=0.2),
     "text_cnn": Recipe(epochs=4, dimension=16, filters=16, learning_rate=0.02, dropout=0.2),
+    "bi_gru": Recipe(epochs=4, dimension=16, units=8, learning_rate=0.02, dropout=0.1),
+    "transformer": Recipe(
+        epochs=6, dimension=16, heads=2, blocks=1, learning_rate=0.01, dropout=0.1, batch_size=64
+    ),
     "lexicon_rule": Recipe(),
 }
 

@@ -3,11 +3,10 @@
 import pytest
 
 from mlops_lab.foundation.errors import ModelProblem
-from mlops_lab.models.candidates import CANDIDATES
-from mlops_lab.models.learning import Recipe
+from mlops_lab.models.candidates import CANDIDATES, usual_recipe
 from mlops_lab.models.search_space import apply_values, read_space
 
-SHIPPED = ("tfidf_logistic", "embedding_bag", "text_cnn")
+SHIPPED = ("tfidf_logistic", "embedding_bag", "text_cnn", "bi_gru", "transformer")
 BAD = {
     "text_cnn: {droput: {from: 0, to: 1}}": "did you mean 'dropout'",
     "text_cnn: {seed: {from: 0, to: 9}}": "the seed is not searched for",
@@ -56,9 +55,10 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 @pytest.mark.parametrize("candidate", SHIPPED)
 def test_every_corner_of_a_shipped_space_is_a_recipe_near_the_usual_one(candidate):
     axes = read_space(candidate)
+    usual = usual_recipe(candidate)
     assert candidate in CANDIDATES and len(axes) > 3
     for pick in (min, max):
-        changed = apply_values(Recipe(), {axis.name: pick(axis.ends) for axis in axes})
-        assert changed != Recipe()
-    inside = [axis.holds(getattr(Recipe(), axis.name)) for axis in axes]
+        changed = apply_values(usual, {axis.name: pick(axis.ends) for axis in axes})
+        assert changed != usual
+    inside = [axis.holds(getattr(usual, axis.name)) for axis in axes]
     assert all(inside), "the recipe as it is must be a trial of its own"

@@ -163,6 +163,13 @@ def _stored_errors(root: Path) -> list[Violation]:
     return found
 
 
+def _lines_of_ours(module: Module) -> list[str]:
+    "All lines but those of the list of modules that nbdev writes into the package's docstring."
+    lines = module.source.splitlines()
+    whole = module.file == "mlops_lab/__init__.py"
+    return [line for line in lines if not (whole and line.startswith("- `mlops_lab."))]
+
+
 def check_page_sizes(root: Path) -> list[Violation]:
     "7b. Cells, modules and the number of public names stay small."
     found = []
@@ -179,7 +186,7 @@ def check_page_sizes(root: Path) -> list[Violation]:
                     )
                 )
     for module in modules(root):
-        lines = len(module.source.splitlines())
+        lines = len(_lines_of_ours(module))
         if lines > MODULE_LINES:
             mend = "split the noun in two notebooks"
             wanted = f"at most {MODULE_LINES}"
