@@ -6,6 +6,7 @@ The reference is what anybody writes with scikit-learn: words 1-2 and letters 2-
 default logistic regression per label. All train on the published train rows on this processor from
 scratch; thresholds come from dev alone, test is read once per model. Times are those of `fit`, wall
 and processor, and are told as ratios to the reference of the same run and task.
+Labels compete as `models.rivals` finds on dev; the reference is left as anybody writes it.
 With --workers above one, models share the processor while they are fitted, so that only their
 processor times compare.
 The blend is the mean of TF-IDF without and with naive Bayes and of two networks: that of the seed
@@ -35,12 +36,14 @@ import pandas as pd
 from mlops_lab.data.sources import load_split
 from mlops_lab.foundation.records import write_json
 from mlops_lab.foundation.settings import read_settings
+from mlops_lab.models.bag_model import sigmoid
 from mlops_lab.models.calibration import platt_scaling
 from mlops_lab.models.embedding import EmbeddingBag
 from mlops_lab.models.forms import coarser_logits
 from mlops_lab.models.learning import Candidate, Examples, Recipe
 from mlops_lab.models.lexicon import LexiconRule
 from mlops_lab.models.linear import TfidfLogistic
+from mlops_lab.models.rivals import find_rivalry
 from mlops_lab.models.scorer import Scores
 from mlops_lab.models.several_evaluation import evaluate_several
 from mlops_lab.models.tasks import coarser_labels, known_tasks, label_matrix
@@ -158,15 +161,17 @@ def coarser(fine: dict, task: str, rows: dict[str, Examples]) -> dict:
     return honest(fine | seen, rows["dev"].targets)
 
 
-def measure(answers: dict, rows: dict[str, Examples]) -> dict:
-    """Find thresholds on dev, judge on test."""
-    truth = rows["dev"].targets
-    factor, shift = platt_scaling(answers["dev"], truth)
-    dev, test = (1 / (1 + np.exp(-(answers[key] * factor + shift))) for key in ("dev", "test"))
+def measure(answers: dict, rows: dict[str, Examples], *, compete: bool = True) -> dict:
+    """Let labels compete and find thresholds on dev, judge on test."""
+    truth, settled = rows["dev"].targets, honest(answers, rows["dev"].targets)
+    rivalry = find_rivalry(settled["dev"], truth)
+    if compete:
+        settled |= {key: rivalry.changed(settled[key]) for key in ("dev", "test")}
+    dev, test = sigmoid(settled["dev"]), sigmoid(settled["test"])
     cuts = tuple(best_thresholds(dev, truth).tolist())
     found = evaluate_several(rows["test"].targets, Scores(rows["dev"].labels, test, cuts))
     took = {key: answers[key] for key in ("fit_s", "fit_cpu_s")}
-    return took | found.as_dict()
+    return took | {"rivalry": rivalry.share * compete} | found.as_dict()
 
 
 def blend(fitted: Mapping[tuple[str, str, int], dict], seed: int, seeds: int) -> dict:
@@ -191,7 +196,8 @@ def measure_task(
     rows = read_all(task)
 
     def told(name: str, seed: int, found: dict) -> dict:
-        return {"task": task, "name": name, "seed": seed, **measure(found, rows)}
+        judged = measure(found, rows, compete=not name.startswith("reference"))
+        return {"task": task, "name": name, "seed": seed, **judged}
 
     for key, found in answers.items():
         if key[0] == task:
