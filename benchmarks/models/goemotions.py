@@ -5,7 +5,7 @@
 The reference is what anybody writes with scikit-learn: words 1-2 and letters 2-5 by TF-IDF, one
 default logistic regression per label. All train on the published train rows on this processor from
 scratch; thresholds come from dev alone, test is read once per model. Times are those of `fit`, wall
-and processor, and are told as ratios to the reference of the same run and task.
+and processor, without the loading of libraries, as ratios to the reference of the same run and task.
 Labels compete as `models.rivals` finds on dev; the reference is left as anybody writes it.
 With --workers above one, models share the processor while they are fitted, so that only their
 processor times compare.
@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -55,15 +56,7 @@ RESULTS = Path(__file__).with_suffix(".json")
 LETTERS = Recipe(shortest=2, longest=5, most=150_000)
 LINEAR = replace(LETTERS, strength=1.0)
 BAYES = replace(LETTERS, strength=1.0, ratio=0.5)
-BAG = Recipe(
-    longest=5,
-    buckets=2**17,
-    dimension=32,
-    learning_rate=0.008,
-    batch_size=256,
-    epochs=3,
-    patience=3,
-)
+BAG = Recipe(learning_rate=0.012, batch_size=512, epochs=3, patience=3)
 CNN = Recipe(
     dimension=100,
     filters=100,
@@ -135,6 +128,8 @@ def read_all(task: str) -> dict[str, Examples]:
 def answer(task: str, name: str, seed: int) -> dict:
     """Fit one model and give its honest logits on dev and test, and the seconds it took."""
     rows, model = read_all(task), make(name, seed, coarse=task != FINE)
+    for library in ("sklearn.linear_model", "sklearn.feature_extraction.text", "tensorflow"):
+        import_module(library)
     wall, processor = time.perf_counter(), time.process_time()
     model.fit(rows["train"], rows["dev"])
     took = {"fit_s": time.perf_counter() - wall, "fit_cpu_s": time.process_time() - processor}
