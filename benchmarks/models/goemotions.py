@@ -5,7 +5,7 @@
 The reference is what anybody writes with scikit-learn: words 1-2 and letters 2-5 by TF-IDF, one
 default logistic regression per label. All train on the published train rows on this processor from
 scratch; thresholds come from dev alone, test is read once per model. Times are those of `fit`, wall
-and processor, without the loading of libraries, as ratios to the reference of the same run and task.
+and processor, without the loading of libraries, told as ratios to the reference of the same task.
 Labels compete as `models.rivals` finds on dev; the reference is left as anybody writes it.
 With --workers above one, models share the processor while they are fitted, so that only their
 processor times compare.
