@@ -20,16 +20,19 @@ import numpy as np
 
 from ..foundation.errors import DataProblem, ModelProblem
 from .bundle import Bundle, save_bundle
-from .calibration import calibrate
+from .calibration import calibrate, calibration_error
 from .candidates import make_candidate, usual_recipe
+from .features import Bags
 from mlops_lab.models.learning import (
     Candidate,
+    CompiledModel,
     Examples,
     Recipe,
     progress,
     read_examples,
 )
 from .profile import reference_profile
+from .rivals import find_rivalry, rival_model
 from .scorer import Scorer
 from .tasks import Task
 from .thresholds import best_thresholds
@@ -85,6 +88,23 @@ def _check_parity(
         raise ModelProblem(found, f"at most {_TOLERANCE:g}", "report this as a bug")
     return off
 
+# %% ../../notebooks/30_models/32_training.ipynb #b8b3843f
+def _honest_model(
+    raw: CompiledModel,  # as learned
+    dev: Examples,  # rows it did not learn from
+    *,
+    bags: Bags,  # what it reads of them
+) -> tuple[CompiledModel, dict[str, float]]:  # as sure as it is right, and what was changed
+    "Make a compiled model honest by the dev rows."
+    honest = calibrate(raw.logits(bags), dev.targets)
+    model, error = raw.scaled(honest.factor, honest.shift), honest.error_after
+    told = {"certainty": float(np.mean(honest.factor))}
+    if dev.several:
+        rivalry = find_rivalry(model.logits(bags), dev.targets)
+        model, told["rivalry"] = rival_model(model, rivalry), rivalry.share
+        error = calibration_error(model.probabilities(bags), dev.targets)
+    return model, told | {"dev_calibration_error": error}
+
 # %% ../../notebooks/30_models/32_training.ipynb #49b8cf6e
 def _make_bundle(
     learner: Candidate,  # fitted
@@ -95,12 +115,10 @@ def _make_bundle(
     _check_parity(learner, dev.texts[:500])
     features, raw = learner.features, learner.compiled()
     bags = features.bags(dev.texts)
-    honest = calibrate(raw.logits(bags), dev.targets)
-    model = raw.scaled(honest.factor, honest.shift)
+    model, told = _honest_model(raw, dev, bags=bags)
     probabilities = model.probabilities(bags)
     judged = {f"dev_{key}": value for key, value in progress(probabilities, dev.targets).items()}
-    judged |= {"dev_calibration_error": honest.error_after}
-    judged |= {"certainty": float(np.mean(honest.factor))}
+    judged |= told
     if dev.several:
         card = {**card, "thresholds": best_thresholds(probabilities, dev.targets).tolist()}
     texts = _golden_texts(dev)
