@@ -133,6 +133,8 @@ Modules:
 - `mlops_lab.models.candidates`: Offer the candidates by name.
 - `mlops_lab.models.convolution`: Compute probabilities from words in their order, with patterns of neighbouring words and NumPy.
 - `mlops_lab.models.embedding`: Learn a vector for every feature with TensorFlow, and decide on their weighted sum.
+- `mlops_lab.models.encoder`: Compute what a pretrained encoder makes of a text, and probabilities from it, with NumPy.
+- `mlops_lab.models.encoder_files`: Read a pretrained encoder from a folder or a hub, without running anything that came with it.
 - `mlops_lab.models.error_analysis`: Find the mistakes of a model, the training texts nearest to them, and the words that led there.
 - `mlops_lab.models.evaluation`: Judge answers against the truth: overall, per class, per slice, with intervals.
 - `mlops_lab.models.evaluation_report`: Caption the figures and gather the tables with which an evaluation is told.
@@ -147,6 +149,7 @@ Modules:
 - `mlops_lab.models.model_card`: Write down what a model is for, what it learned from, how good it is and where it fails.
 - `mlops_lab.models.passes`: Pass over the training rows until dev stops gaining, and survive being killed on the way.
 - `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
+- `mlops_lab.models.pretrained`: Learn a linear layer on what a pretrained encoder makes of each text.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.pyfunc`: Let MLflow load a bundle as one of its own models, without a pickle.
 - `mlops_lab.models.recurrence`: Compute probabilities from words in their order, with a memory that walks along them and NumPy.
@@ -165,6 +168,7 @@ Modules:
 - `mlops_lab.models.views`: Draw what training and evaluation found.
 - `mlops_lab.models.word_model`: Compute probabilities from words in their order with NumPy, a block of texts at a time.
 - `mlops_lab.models.word_network`: Learn from words in their order with Keras, whatever the layers between word vectors and labels are.
+- `mlops_lab.models.word_pieces`: Cut texts into the pieces that a published encoder was trained on.
 - `mlops_lab.monitoring.drift`: Say which differences between two profiles are more than chance.
 - `mlops_lab.monitoring.performance`: Tell how good the answers are: expected at once, measured when labels arrive.
 - `mlops_lab.monitoring.profile`: Summarise texts and answers of a window so that windows can be compared.

@@ -60,7 +60,7 @@ def _make_plan(
     axes = read_space(candidate, Path(space) if space else None)
     lab = open_workspace(settings)
     run = lab.run(find_run(lab, run_name).run)
-    base = usual_recipe(candidate, seed=settings.seed)
+    base = usual_recipe(candidate, seed=settings.seed, encoder=settings.encoder)
     return lab, run, Plan(candidate, axes, **sizes, base=base)
 
 # %% ../../notebooks/95_command_line/27_search_commands.ipynb #45b3464c
@@ -83,6 +83,17 @@ def _take_rows(
     train, dev = map(pd.read_parquet, places)
     task = read_json(folder / "run.json")["settings"]["task"]
     return Rows(*take_examples(train, dev, task=task_of(task, train)))
+
+# %% ../../notebooks/95_command_line/27_search_commands.ipynb #9a60a350
+def _note_run(
+    folder: Path,  # of the search
+    run_name: str,  # whose rows it looks at
+) -> None:
+    "Note for whom a search is kept."
+    from mlops_lab.foundation.records import write_json
+    from mlops_lab.pipeline.unfinished import searched_runs
+
+    write_json(folder / "search.json", {"runs": sorted({*searched_runs(folder), run_name})})
 
 # %% ../../notebooks/95_command_line/27_search_commands.ipynb #5a209941
 def _open_mlflow(
@@ -173,6 +184,7 @@ def search(candidate: str, workers: int, as_json: bool, **asked: Any) -> None:
     rows = _take_rows(run)
     key = search_key(plan, rows)
     folder = find_search(lab, f"{candidate}-{key.rpartition(':')[2][:12]}")
+    _note_run(folder, run.name)
     shown = _open_mlflow(run, plan, key=key)
 
     def tell(trial: "Trial") -> None:

@@ -32,6 +32,7 @@ class Settings:
     text_column: str = "text"  # column of the messages in an own file
     label_column: str = "label"  # column of the labels in an own file
     rows: int = 12_000  # rows to ingest, at most
+    encoder: str = ""  # folder or hub name of a pretrained encoder; empty: none
     task: str = "emotion"  # what to predict: emotion, sentiment, emotions-28 or several
     seed: int = 7  # every random choice of a run starts here
     language: str = "en"  # language of texts for learners: en or es
@@ -209,6 +210,21 @@ def _at_home(
     except RuntimeError:
         return path
 
+# %% ../../notebooks/10_foundation/02_settings.ipynb #521cffba
+def _with_places(
+    values: dict,  # by key
+    folder: Path,  # of settings.ini
+) -> dict:  # with whole paths
+    "Place what is written as a path from the folder of the settings on."
+    paths = {
+        key: folder / _at_home(Path(values.get(key, getattr(Settings, key))))
+        for key in ("workspace", "data_home", "cleaning_file")
+    }
+    encoder = values.get("encoder", "")
+    if encoder.startswith((".", "~", "/")):  # else it is the name at a hub
+        paths["encoder"] = str(folder / _at_home(Path(encoder)))
+    return values | paths
+
 # %% ../../notebooks/10_foundation/02_settings.ipynb #4a821511
 def read_settings(
     project: Path | None = None,  # folder of settings.ini, found from here if empty
@@ -236,9 +252,7 @@ def read_settings(
     _refuse_unknown(list(overrides), "the environment (MLOPS_LAB_...)")
     values = {key: _cast(key, text, "settings.ini") for key, text in written.items()}
     values |= {key: _cast(key, text, "the environment") for key, text in overrides.items()}
-    for key in ("workspace", "data_home", "cleaning_file"):
-        values[key] = folder / _at_home(Path(values.get(key, getattr(Settings, key))))
-    return Settings(section=section, project=folder, **values)
+    return Settings(section=section, project=folder, **_with_places(values, folder))
 
 # %% ../../notebooks/10_foundation/02_settings.ipynb #c177c0cf
 def dump_settings(

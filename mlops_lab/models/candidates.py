@@ -20,6 +20,7 @@ from .learning import Candidate, Recipe
 from .lexicon import LexiconRule
 from .linear import TfidfLogistic
 from .passes import Checkpoint
+from .pretrained import Pretrained
 from .text_cnn import TextCnn
 from .transformer import Transformer
 
@@ -31,6 +32,7 @@ CANDIDATES: dict[str, Callable[[Recipe, Checkpoint | None], Candidate]] = {
     "text_cnn": TextCnn,
     "bi_gru": BiGru,
     "transformer": Transformer,
+    "pretrained": Pretrained,
     "blend": Blend,
 }
 
@@ -58,12 +60,16 @@ _USUAL = {
         "dropout": 0.3,
         "averaged": 3,
     },
+    "pretrained": {"strength": 0.1},  # few numbers, each of which knows much
 }
 
 
 def usual_recipe(
     name: str,  # a key of `CANDIDATES`
     seed: int = 7,  # start of every random choice
+    *,
+    encoder: str = "",  # what a pretrained one learns from; the others need none
 ) -> Recipe:  # to begin with
     "Give the numbers that suit a candidate."
-    return replace(Recipe(seed=seed), **_USUAL.get(name, {}))
+    encoder = encoder if name == "pretrained" else ""
+    return replace(Recipe(seed=seed, encoder=encoder), **_USUAL.get(name, {}))

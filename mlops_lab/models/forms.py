@@ -22,10 +22,12 @@ from ..foundation.errors import ModelProblem
 from .attention import attention_from_arrays
 from .bag_model import CompiledForm, bag_model_from_arrays
 from .convolution import convolution_from_arrays
+from .encoder import encoder_model_from_arrays
 from .features import Bags, features_from_record, features_record
 from .learning import CompiledModel
 from .recurrence import recurrence_from_arrays
 from .rivals import rival_from_arrays
+from .word_pieces import PieceFeatures, pieces_from_record, pieces_record
 
 # %% ../../notebooks/30_models/15_forms.ipynb #fea78977
 class Features(Protocol):
@@ -197,6 +199,7 @@ _FORMS = {  # an array that only this form has
     "pattern_table": convolution_from_arrays,
     "memory_table": recurrence_from_arrays,
     "attention_table": attention_from_arrays,
+    "encoder_facts": encoder_model_from_arrays,
 }
 
 
@@ -221,6 +224,8 @@ def describe_features(
     "Describe features as a record."
     if isinstance(features, BlendFeatures):
         return {"parts": [describe_features(part) for part in features.parts]}
+    if isinstance(features, PieceFeatures):
+        return pieces_record(features)
     return features_record(features)
 
 
@@ -230,4 +235,4 @@ def restore_features(
     "Restore features from their record."
     if "parts" in record:
         return BlendFeatures(tuple(restore_features(part) for part in record["parts"]))
-    return features_from_record(record)
+    return pieces_from_record(record) if "pieces" in record else features_from_record(record)

@@ -91,6 +91,7 @@ class Recipe:
     heads: int = 4  # Transformer: words that a layer can attend to at a time
     warm_up: int = 0  # networks of words: steps over which the step size grows
     averaged: int = 1  # networks: last passes whose mean weights are the model
+    encoder: str = ""  # pretrained: folder or hub name of what reads the texts
 
     def __post_init__(self) -> None:
         whole = (

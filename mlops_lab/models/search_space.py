@@ -45,8 +45,9 @@ class Axis:
         "Tell whether a value belongs to the space."
         return value in self.choices if self.choices else self.low <= value <= self.high
 
-# %% ../../notebooks/30_models/42_search_space.ipynb #708df6ad
-_KINDS = {field.name: field.type for field in fields(Recipe) if field.name != "seed"}
+# %% ../../notebooks/30_models/42_search_space.ipynb #8b5e3504
+_FIXED = ("seed", "encoder")  # not searched for
+_KINDS = {field.name: field.type for field in fields(Recipe) if field.name not in _FIXED}
 _WORDS = ("from", "to", "log", "choices")
 
 
@@ -68,7 +69,8 @@ def _check_words(
 ) -> None:
     "Refuse a field or a word that is not known."
     if name not in _KINDS:
-        reason = "the seed is not searched for" if name == "seed" else close_matches(name, _KINDS)
+        reason = close_matches(name, _KINDS)
+        reason = f"the {name} is not searched for" if name in _FIXED else reason
         raise ModelProblem(f"{name!r} is no field that a search may change", reason)
     if not isinstance(told, dict) or not (set(told) >= {"from", "to"}) ^ ("choices" in told):
         raise ModelProblem(f"{name}: {told!r}", "either from and to, or choices")

@@ -158,7 +158,9 @@ def _fill_in(
     texts = {key: str(value) for key, value in one.items()}
     paths = {
         key: tuple(
-            str(_resolve(item, settings, here)).format(**texts) for item in body.get(key, [])
+            str(_resolve(item, settings, here)).format(**texts)
+            for item in body.get(key, [])
+            if key != "outside" or _resolve(item, settings, here) != ""  # a setting left empty
         )
         for key in ("inputs", "outputs", "outside", "state", "promises")
     }
