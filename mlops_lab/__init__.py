@@ -235,6 +235,7 @@ Modules:
 - `mlops_lab.pipeline.stage_run`: Bring one stage of a run to its end: restored, or run and judged.
 - `mlops_lab.pipeline.store`: Keep results of stages by content, whole or absent.
 - `mlops_lab.pipeline.undeclared`: Compare the files a stage really used with those it declares.
+- `mlops_lab.pipeline.unfinished`: Find the unfinished trainings and the searches that nobody will go on with.
 - `mlops_lab.pipeline.warm_forks`: Have the imports of a run's stages made before the stages need them.
 - `mlops_lab.pipeline.warm_keeper`: Keep warm processes from run to run, for as long as they are what a fresh one would be.
 - `mlops_lab.pipeline.whereabouts`: Let other processes see where the running stages of a run are.

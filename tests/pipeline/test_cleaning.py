@@ -1,5 +1,8 @@
 """Cleaning: only what nobody needs goes, whatever else goes on, and whenever it is killed."""
 
+import fcntl
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -59,6 +62,48 @@ def test_without_a_wish_only_what_no_run_uses_goes(bench, chain, lab):
     assert (told["runs"], told["results"], told["objects"]) == ([], 1, 2)
     assert told["bundles"] == [".y.part"] and end.folder.is_dir()
     assert bench.run(chain).state == "cached"
+
+
+def leave(place, written):
+    """Leave a file or the note of a search, as old as told."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text('{"runs": ["r"]}')
+    os.utime(place, (written, written))
+    return place
+
+
+def test_unfinished_trainings_go_once_nobody_can_take_them_up(bench, chain, lab):
+    "When a run waits to be started again is asserted in the notebook of `pipeline.unfinished`."
+    runs(bench, chain, 3)
+    old = leave(lab.root / "trainings" / "old.npz", time.time() - 9_000)
+    new = leave(lab.root / "trainings" / "new.npz", time.time())
+    dry = clean_lab(lab, CleanWish(), dry_run=True)
+    assert dry["trainings"] == ["old.npz"] and old.is_file()
+    assert clean_lab(lab, CleanWish()) == dry | {"dry_run": False}
+    assert not old.exists() and new.is_file()
+    assert "1 unfinished trainings" in clean_lines(dry)[0]
+
+
+def test_a_run_that_goes_on_keeps_every_unfinished_training(bench, chain, lab):
+    half = leave(lab.create().root / "trainings" / "half.npz", time.time() - 9_000)
+    with hold_lock(lab.lock("chain")):
+        assert clean_lab(lab, CleanWish())["trainings"] == []
+    assert half.is_file() and clean_lab(lab, CleanWish())["trainings"] == ["half.npz"]
+
+
+def test_a_search_goes_with_the_last_run_whose_rows_it_looks_at(bench, chain, lab):
+    old, new = runs(bench, chain, 3, 4)
+    for name, ran in (("of-old", [old.run]), ("of-both", [old.run, new.run])):
+        note = leave(lab.root / "searches" / name / "search.json", time.time() - 9)
+        note.write_text(json.dumps({"runs": ran}))
+    assert clean_lab(lab, CleanWish())["searches"] == []
+    with open(lab.root / "searches" / "of-old" / "search.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as a search that goes on
+        told = clean_lab(lab, CleanWish(keep_runs=1))
+        assert told["runs"] == [old.run] and told["searches"] == []
+    told = clean_lab(lab, CleanWish(keep_runs=1))
+    assert told["searches"] == ["of-old"] and "  search of-old" in clean_lines(told)
+    assert [place.name for place in (lab.root / "searches").iterdir()] == ["of-both"]
 
 
 def test_age_and_number_together_keep_more(bench, chain, lab):
