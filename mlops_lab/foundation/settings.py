@@ -32,6 +32,7 @@ class Settings:
     text_column: str = "text"  # column of the messages in an own file
     label_column: str = "label"  # column of the labels in an own file
     rows: int = 12_000  # rows to ingest, at most
+    candidates: str = "embedding_bag, tfidf_logistic"  # what a run trains, by comma
     encoder: str = ""  # folder or hub name of a pretrained encoder; empty: none
     task: str = "emotion"  # what to predict: emotion, sentiment, emotions-28 or several
     seed: int = 7  # every random choice of a run starts here

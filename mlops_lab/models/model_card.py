@@ -135,7 +135,8 @@ def _opening(
     known |= {"labels": ", ".join(card["labels"]), "bundle_digest": facts.bundle_digest}
     known |= {"owner": facts.owner or nobody, "licence": facts.licence or nobody}
     rows = tuple((_say(key, language), value) for key, value in known.items())
-    task = f"use_{card['task']}" if f"use_{card['task']}" in _words() else "use_own"
+    own = "use_several" if card.get("several") else "use_own"
+    task = f"use_{card['task']}" if f"use_{card['task']}" in _words() else own
     return [
         Section("summary", columns=("setting", "value"), rows=rows),
         Section("use", (_say(task, language), _say("not_use", language))),
