@@ -11,7 +11,7 @@ ones are lifted."""
 __all__ = ['Examples', 'read_examples', 'Recipe', 'class_weights', 'CompiledModel', 'Candidate', 'progress']
 
 # %% ../../notebooks/30_models/10_learning.ipynb #71fbfe36
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +20,7 @@ import numpy as np
 from ..foundation.errors import DataProblem
 from .features import Bags, NgramFeatures
 from .tasks import label_matrix, label_numbers
+from .text_column import text_column
 from .thresholds import best_thresholds, label_f1
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 class Examples:
     "Labelled texts, as learners see them."
 
-    texts: tuple[str, ...]  # the texts
+    texts: Sequence[str]  # the texts: a tuple, or a `TextColumn`
     targets: (
         np.ndarray
     )  # position of each text's label, int64; if several: rows of 0 and 1, float32
@@ -59,10 +60,10 @@ def read_examples(
         raise DataProblem(found, f"columns text and {column}")
     if not len(frame):
         raise DataProblem("the table has no rows", "one labelled text or more")
-    texts = tuple(frame["text"])
-    odd = next((text for text in texts if not isinstance(text, str)), None)
-    if odd is not None or None in texts:
-        raise DataProblem(f"text {odd!r} is no text", "words in every row", "drop such rows")
+    texts = text_column(frame["text"])
+    odd = [text for text in texts if not isinstance(text, str)] if isinstance(texts, tuple) else []
+    if odd:
+        raise DataProblem(f"text {odd[0]!r} is no text", "words in every row", "drop such rows")
     targets = label_matrix if several else label_numbers
     return Examples(texts, targets(frame[column], labels), tuple(labels))
 

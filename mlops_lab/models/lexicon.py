@@ -19,9 +19,11 @@ from .bag_model import BagModel, answer_probabilities
 from .features import Bags, FeatureSettings, NgramFeatures, fit_features
 from .layers import label_truth
 from .learning import Examples, Recipe, progress
+from .long_arrays import stretches
 from .passes import Checkpoint
 
-# %% ../../notebooks/30_models/19_lexicon.ipynb #bc36d07b
+# %% ../../notebooks/30_models/19_lexicon.ipynb #5d9c67ac
+_BLOCK = 200_000  # words worked off at a time
 _EACH = 60  # words per label
 _SMOOTH = 5.0  # imagined occurrences of each word
 _LIFT = 0.4  # a word of a label is at least exp of this likelier there than on the whole
@@ -35,8 +37,12 @@ def telling_table(
 ) -> np.ndarray:  # one row per word, one column per label: 1 where the word tells the label
     "Choose the words of each label."
     counts = np.zeros((size, truth.shape[1]))
-    np.add.at(counts, bags.ids, truth[bags.rows])
-    totals = np.bincount(bags.ids, minlength=size)[:, None]
+    totals = np.zeros((size, 1))
+    for first, last in stretches(bags.starts, _BLOCK):
+        ids = bags.ids[bags.starts[first] : bags.starts[last]]
+        rows = np.repeat(np.arange(first, last), np.diff(bags.starts[first : last + 1]))
+        np.add.at(counts, ids, truth[rows])
+        totals[:, 0] += np.bincount(ids, minlength=size)
     share = counts.sum(axis=0) / max(counts.sum(), 1.0)
     gain = np.log((counts + _SMOOTH * share) / (totals + _SMOOTH) / np.maximum(share, 1e-9) + 1e-9)
     gain = np.where(gain > _LIFT, gain * np.sqrt(counts), -np.inf)

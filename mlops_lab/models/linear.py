@@ -62,7 +62,10 @@ def _one_label(
     )
     return [model.fit(matrix, train.targets)]
 
-# %% ../../notebooks/30_models/20_linear.ipynb #f1e9a5c7
+# %% ../../notebooks/30_models/20_linear.ipynb #31d906a6
+_MANY = 50_000_000  # entries beyond which rows are not copied
+
+
 def _several_labels(
     matrix: "csr_matrix",  # features of the training rows
     train: Examples,  # the rows
@@ -72,13 +75,16 @@ def _several_labels(
     from scipy.sparse import diags
     from sklearn.linear_model import LogisticRegression
 
+    solver = {"solver": "lbfgs", "tol": 1e-3, "max_iter": 500}
+    if matrix.nnz <= _MANY:
+        solver = {"solver": "liblinear", "dual": True, "tol": 0.05}
+        matrix = matrix.sorted_indices()
     models, ratios = [], []
     for truth in train.targets.T:
         ratios.append(class_ratios(matrix, truth, power=recipe.ratio))
-        model = LogisticRegression(
-            C=recipe.strength, solver="liblinear", dual=True, tol=0.05, random_state=recipe.seed
-        )
-        models.append(model.fit((matrix @ diags(ratios[-1])).tocsr(), truth > 0))
+        own = (matrix @ diags(ratios[-1])).tocsr() if recipe.ratio else matrix
+        model = LogisticRegression(C=recipe.strength, random_state=recipe.seed, **solver)
+        models.append(model.fit(own, truth > 0))
     return models, np.array(ratios)
 
 # %% ../../notebooks/30_models/20_linear.ipynb #a2e8718d

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
-from ..foundation.records import digest_json
+from ..foundation.records import digest_bytes, digest_json
 from ..foundation.whole_files import write_bytes
 from .bag_model import answer_probabilities
 from .layers import prior_logits
 from .learning import Examples, Recipe, progress
+from .text_column import digest_texts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -71,7 +72,10 @@ def training_key(
     dev: Examples,  # rows it watches
 ) -> str:  # equal for equal trainings
     "Name a training by all that its result depends on."
-    parts = [(rows.texts, rows.targets.tolist(), rows.labels) for rows in (train, dev)]
+    parts = [
+        (digest_texts(rows.texts), digest_bytes(rows.targets.tobytes()), rows.labels)
+        for rows in (train, dev)
+    ]
     return digest_json([candidate, parts])
 
 # %% ../../notebooks/30_models/17_passes.ipynb #b94d587a
