@@ -46,6 +46,7 @@ Modules:
 - `mlops_lab.data.ingestion`: Bring rows into the raw store in small batches, each of them once, whatever happens in between.
 - `mlops_lab.data.judgements`: Judge the texts of a batch, each by named rules, without reading the good ones letter by letter.
 - `mlops_lab.data.leaks`: Say in one sentence how the right answers could have reached a model, or that no way is known.
+- `mlops_lab.data.mapped_table`: Open a Parquet file as a table whose words stay on disk.
 - `mlops_lab.data.nearness`: Find texts that say nearly the same, in seconds for a hundred thousand of them.
 - `mlops_lab.data.online_servers`: Keep the online table of a view in PostgreSQL or Redis, for services on many machines.
 - `mlops_lab.data.online_table`: Keep one line of values per entity where it is found in microseconds.
@@ -146,6 +147,7 @@ Modules:
 - `mlops_lab.models.learning`: Say what every candidate gets and what it has to give.
 - `mlops_lab.models.lexicon`: Answer by a list of telling words, as one would without any model.
 - `mlops_lab.models.linear`: Learn a task by TF-IDF and logistic regression.
+- `mlops_lab.models.long_arrays`: Write arrays from front to back, into a file where memory would not hold them.
 - `mlops_lab.models.model_card`: Write down what a model is for, what it learned from, how good it is and where it fails.
 - `mlops_lab.models.passes`: Pass over the training rows until dev stops gaining, and survive being killed on the way.
 - `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
@@ -162,6 +164,7 @@ Modules:
 - `mlops_lab.models.several_evaluation`: Judge answers where a text may have several labels: per label, overall, with intervals.
 - `mlops_lab.models.tasks`: Name the labels a model has to tell apart.
 - `mlops_lab.models.text_cnn`: Learn patterns of neighbouring words with Keras.
+- `mlops_lab.models.text_column`: Hand out the texts of a table one block at a time.
 - `mlops_lab.models.thresholds`: Decide from how probable a label has to be before a text gets it.
 - `mlops_lab.models.training`: Train a candidate on labelled rows and keep it as a bundle.
 - `mlops_lab.models.transformer`: Learn words that look at each other, from scratch, with Keras.
