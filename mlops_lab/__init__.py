@@ -76,6 +76,7 @@ Modules:
 - `mlops_lab.foundation.access_keys`: Keep the keys of callers as digests, and notice new and withdrawn ones without a restart.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
+- `mlops_lab.foundation.located_yaml`: Parse YAML whose keys know their lines, so that an error can point at one.
 - `mlops_lab.foundation.process_state`: Note what a process holds beside its variables: random numbers, settings, threads, open files.
 - `mlops_lab.foundation.rates`: Limit how often each caller may do something, with bounded memory.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
@@ -198,7 +199,7 @@ Modules:
 - `mlops_lab.pipeline.lean_import`: Import Papermill without the packages that local notebooks never need.
 - `mlops_lab.pipeline.lent_forks`: Use warm processes that belong to someone else, for one run.
 - `mlops_lab.pipeline.loaded_code`: Tell whether what a process has loaded is still what is on disk.
-- `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
+- `mlops_lab.pipeline.located_yaml`: Load a pipeline definition whose keys know their lines, and remember it.
 - `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
 - `mlops_lab.pipeline.names`: Tell which names a piece of code makes, which it reads, and which of those would be lost.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
