@@ -35,7 +35,9 @@ class ReleaseFacts:
     @property
     def slug(self) -> str:
         "Spell its name as clusters want names."
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:50] or "model"
+        plain = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        named = plain if plain[:1].isalpha() else f"model-{plain}"  # a letter comes first
+        return named[:50].strip("-")
 
 # %% ../../notebooks/60_serving/36_manifests.ipynb #b99150ec
 _USER = 10001
@@ -68,15 +70,22 @@ def _container(
 def _manifest(
     kind: tuple[str, str],  # version of the interface, and kind
     facts: ReleaseFacts,  # of the bundle
+    *,
     spec: dict[str, Any],  # what is wanted
+    own: dict[str, str] | None = None,  # annotations of this kind
 ) -> str:  # YAML
     "Write one manifest."
     notes = {"mlops-lab/bundle-digest": facts.digest, "mlops-lab/version": facts.version}
-    about = {"name": facts.slug, "annotations": notes}
+    about = {"name": facts.slug, "annotations": notes | (own or {})}
     told = {"apiVersion": kind[0], "kind": kind[1], "metadata": about, "spec": spec}
     return yaml.safe_dump(told, sort_keys=False)
 
-# %% ../../notebooks/60_serving/36_manifests.ipynb #22d253c9
+# %% ../../notebooks/60_serving/36_manifests.ipynb #b548d6b2
+# Knative refuses a pod's securityContext unless a feature flag allows it; this value, called
+# Standard since KServe 0.16, is understood by all versions
+_PLAIN_DEPLOYMENT = {"serving.kserve.io/deploymentMode": "RawDeployment"}
+
+
 def cluster_files(
     facts: ReleaseFacts,  # of the bundle
 ) -> dict[str, str]:  # texts by file name
@@ -88,9 +97,12 @@ def cluster_files(
     seldon = {"storageUri": place, "requirements": ["mlserver"], "memory": "256Mi"}
     return {
         "kserve.yaml": _manifest(
-            ("serving.kserve.io/v1beta1", "InferenceService"), facts, {"predictor": predictor}
+            ("serving.kserve.io/v1beta1", "InferenceService"),
+            facts,
+            spec={"predictor": predictor},
+            own=_PLAIN_DEPLOYMENT,
         ),
-        "seldon.yaml": _manifest(("mlops.seldon.io/v1alpha1", "Model"), facts, seldon),
+        "seldon.yaml": _manifest(("mlops.seldon.io/v1alpha1", "Model"), facts, spec=seldon),
     }
 
 # %% ../../notebooks/60_serving/36_manifests.ipynb #96eadeae

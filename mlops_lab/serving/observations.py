@@ -65,7 +65,7 @@ class Observations:
     ) -> None:
         terms, self.trial, self._models = trial.terms, trial, frozenset(models)
         rules = TrialRules(terms.alpha, terms.margin, terms.labels)
-        known = state if state is not None and state["line"] == trial.line else {}
+        known = state if state and state["line"] == trial.line else {}
         self.evidence = load_trial(rules, known["seen"]) if known else CanaryTrial(rules)
         self.last_label = known.get("last_label", 0)
         self._voters = {one for one in known.get("voters", ()) if len(one) == _MARK_DIGITS}
@@ -96,9 +96,7 @@ class Observations:
     ) -> None:
         "Take in what a text should have been."
         self.last_label, wrong = row["number"], row["label"] != row["true_label"]
-        if not _is_of(self._models, row) or not _is_ours(
-            self.trial, row["variant"], row["version"]
-        ):
+        if not (_is_of(self._models, row) and _is_ours(self.trial, row["variant"], row["version"])):
             return
         if row["copied_label"] is not None:
             both = (wrong, row["copied_label"] != row["true_label"])
