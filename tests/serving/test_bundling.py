@@ -98,6 +98,7 @@ from mlops_lab.serving.model_source import folder_source
 from mlops_lab.serving.score_store import ScoreStore
 from mlops_lab.serving.service import create_app
 import mlops_lab.serving.launcher
+import mlops_lab.serving.served_models
 
 store = ScoreStore(Path(sys.argv[1]) / "scores.db")
 app = create_app(Settings(), folder_source(Path("model"), load_scorer), store)
