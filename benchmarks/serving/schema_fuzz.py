@@ -1,6 +1,6 @@
 """Let schemathesis attack every documented route of a real service, with all its checks.
 
-    python benchmarks/serving/schema_fuzz.py BUNDLE --program FILE [--seconds 120]
+    python benchmarks/serving/schema_fuzz.py BUNDLE --program FILE [--seconds 120] [--seed 1]
 
 `--program` is schemathesis in an environment of its own, for it pins what the lab needs newer. Exit
 0: no server error, no undocumented answer, no way around the key, no wrong answer to a method.
@@ -24,6 +24,7 @@ def main():
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--program", type=Path, required=True)
     parser.add_argument("--seconds", type=int, default=120)
+    parser.add_argument("--seed", type=int, help="which cases; default others every time")
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         own = Settings(project=Path(folder), workspace=Path(folder) / "lab")
@@ -32,6 +33,7 @@ def main():
             command = [options.program, "run", f"{client.address}/openapi.json"]
             command += ["--header", f"x-api-key: {KEY}", "--checks", "all", "--no-color"]
             command += ["--max-time", str(options.seconds), "--continue-on-failure"]
+            command += ["--seed", str(options.seed)] if options.seed is not None else []
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             print(done.stdout)
             sys.exit(done.returncode or not client.ready())
