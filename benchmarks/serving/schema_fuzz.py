@@ -17,6 +17,14 @@ from mlops_lab.foundation.settings import Settings
 from mlops_lab.serving.launcher import running_service
 
 KEY = "only for this run"
+# A tensor's shape must fit its data, which JSON Schema cannot say: for these routes a refusal of a
+# request that fits the schema is right. Every other check holds for them too.
+CONFIG = """
+[[operations]]
+include-path-regex = "/infer$"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", "401", "404", "409", "422", "429"]
+"""
 
 
 def main():
@@ -27,6 +35,7 @@ def main():
     parser.add_argument("--seed", type=int, help="which cases; default others every time")
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
+        (Path(folder) / "schemathesis.toml").write_text(CONFIG)
         own = Settings(project=Path(folder), workspace=Path(folder) / "lab")
         own = replace(own, api_key=KEY)
         with running_service(own, bundle=options.bundle.resolve()) as client:
