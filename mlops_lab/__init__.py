@@ -265,7 +265,9 @@ Modules:
 - `mlops_lab.serving.model_source`: Know which model answers now, and swap it when another is promoted.
 - `mlops_lab.serving.observations`: Gather what is seen of a canary into evidence that a restart does not lose.
 - `mlops_lab.serving.pages`: Give people a page to try the model, and programmers a page to call it.
+- `mlops_lab.serving.protocol_routes`: Answer the routes of the Open Inference Protocol V2, so that standard clients need no change.
 - `mlops_lab.serving.refusals`: Say no to a request in a way that programs and people understand.
+- `mlops_lab.serving.roster`: Know which models one service answers with, and by which names.
 - `mlops_lab.serving.routing`: Send most callers to the champion and some to a canary, each caller always to the same.
 - `mlops_lab.serving.sbom`: List exactly which packages run a served model, as a lock and as a CycloneDX document.
 - `mlops_lab.serving.score_erasure`: Erase a person's rows so that no byte is left, and record that it was done without naming them.
@@ -274,6 +276,7 @@ Modules:
 - `mlops_lab.serving.score_store`: Keep every score the service gave, and what people said about it later.
 - `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
 - `mlops_lab.serving.scoring`: Turn texts into stored scores, without knowing anything about HTTP.
+- `mlops_lab.serving.served_models`: Open the models that one service shall answer with, and keep each of them up to date.
 - `mlops_lab.serving.service`: Put the scoring service behind HTTP, with thin routes and firm limits.
 - `mlops_lab.serving.service_check`: Start the real service with one bundle, ask it over HTTP, and say in one line how that went.
 - `mlops_lab.serving.smoke_test`: Ask a running service the few questions that show it is the right one.
