@@ -86,6 +86,7 @@ class Recipe:
     buckets: int = 65_536  # embedding bag: numbers to hash features to
     dimension: int = 32  # networks: length of a feature's vector
     filters: int = 64  # text CNN: patterns of each width
+    widest: int = 3  # text CNN: words in the widest patterns
     averaged: int = 1  # networks: last passes whose mean weights are the model
 
     def __post_init__(self) -> None:
@@ -96,6 +97,7 @@ class Recipe:
             "buckets",
             "dimension",
             "filters",
+            "widest",
             "averaged",
             "shortest",
             "most",

@@ -1,6 +1,7 @@
 """Learn patterns of neighbouring words with Keras.
 
-Bags forget the order of words; this network reads up to three in a row. Words are numbered by a vocabulary
+Bags forget the order of words; this network reads up to three in a row, or more if the recipe says so:
+who felt it and when may stand some words before the feeling, but wide patterns need many rows. Words are numbered by a vocabulary
 of the training texts; now and then one is hidden during training, so that the network learns what to think
 of a word it does not know. Rows of like length share a batch, and only the vectors in use are moved."""
 
@@ -11,11 +12,12 @@ __all__ = ['ConvolutionNetwork', 'strongest_places', 'convolution_functions', 'w
 
 # %% ../../notebooks/30_models/16_text_cnn.ipynb #c3bba089
 from collections.abc import Iterable
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .convolution import ConvolutionModel, padded_words
+from .convolution import ConvolutionModel, padded_words, pattern_widths
 from .features import Bags, FeatureSettings, NgramFeatures, fit_features
 from .layers import label_loss, label_truth, thinned
 from .lazy_adam import LazyAdam
@@ -25,8 +27,8 @@ from .passes import NetworkCandidate, judged_on_dev
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# %% ../../notebooks/30_models/16_text_cnn.ipynb #d342d5bc
-_WIDTHS, _HIDDEN = (1, 2, 3), 0.1  # words a pattern sees; share of words hidden
+# %% ../../notebooks/30_models/16_text_cnn.ipynb #e713c901
+_HIDDEN = 0.1  # share of words hidden
 
 
 class ConvolutionNetwork:
@@ -49,7 +51,8 @@ class ConvolutionNetwork:
             several,
             tf.Variable(0),
         )
-        seeds = iter(range(recipe.seed, recipe.seed + 9))
+        self.widths = pattern_widths(recipe.widest)
+        seeds = count(recipe.seed)
         spread = keras.initializers.RandomUniform(-0.05, 0.05, seed=next(seeds))
         self.embedding = keras.layers.Embedding(words, recipe.dimension, spread)
         self.embedding.build(None)
@@ -59,13 +62,13 @@ class ConvolutionNetwork:
                 size,
                 kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
             )
-            for size in _WIDTHS
+            for size in self.widths
         ]
         last = keras.initializers.GlorotUniform(next(seeds))
         self.dense = keras.layers.Dense(width, kernel_initializer=last)
         for layer in self.layers:
             layer.build((None, None, recipe.dimension))
-        self.dense.build((None, recipe.filters * len(_WIDTHS)))
+        self.dense.build((None, recipe.filters * len(self.widths)))
         self.parts = [
             part for one in [*self.layers, self.dense] for part in one.trainable_variables
         ]
@@ -95,7 +98,7 @@ def strongest_places(
     import tensorflow as tf
 
     found = []
-    for size, layer in zip(_WIDTHS, network.layers, strict=True):
+    for size, layer in zip(network.widths, network.layers, strict=True):
         frame = [[0, 0], [size - 1, size - 1], [0, 0]]
         seen = tf.nn.relu(layer(tf.pad(said, frame)))
         inside = tf.sequence_mask(lengths + size - 1, tf.shape(seen)[1], tf.float32)
@@ -185,7 +188,7 @@ class WordLessons:
 
 # %% ../../notebooks/30_models/16_text_cnn.ipynb #7eabd213
 class TextCnn(NetworkCandidate):
-    "Word vectors, patterns of up to three words, and one layer."
+    "Word vectors, patterns of neighbouring words, and one layer."
 
     name = "text_cnn"
 
