@@ -150,6 +150,7 @@ Modules:
 - `mlops_lab.models.piece_reader`: Read texts into bags of features quickly, by remembering what stands between spaces.
 - `mlops_lab.models.profile`: Summarise what texts and answers looked like when a model was made, for the monitors to compare.
 - `mlops_lab.models.pyfunc`: Let MLflow load a bundle as one of its own models, without a pickle.
+- `mlops_lab.models.rivals`: Let the labels of a text compete, where a text may have several.
 - `mlops_lab.models.scorer`: Give labels with probabilities for texts, the same way in a notebook, a batch and a service.
 - `mlops_lab.models.search`: Look for better numbers of a recipe, so that a kill, a pause or more workers change nothing of the result.
 - `mlops_lab.models.search_space`: Say where a search may look for better numbers of a recipe.
