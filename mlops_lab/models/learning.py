@@ -91,6 +91,7 @@ class Recipe:
     blocks: int = 2  # Transformer: layers of attention
     heads: int = 4  # Transformer: words that a layer can attend to at a time
     warm_up: int = 0  # networks of words: steps over which the step size grows
+    widest: int = 3  # text CNN: words in the widest patterns
     averaged: int = 1  # networks: last passes whose mean weights are the model
     encoder: str = ""  # pretrained: folder or hub name of what reads the texts
 
@@ -105,6 +106,7 @@ class Recipe:
             "units",
             "blocks",
             "heads",
+            "widest",
             "averaged",
             "shortest",
             "most",
