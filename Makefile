@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lab test check export bench clean
+.PHONY: help setup run lab test check export bench clean audit
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,10 @@ export: setup  ## Write the library from its notebooks, after a change in one
 
 bench: setup  ## Measure the lab against named peers
 	@for file in benchmarks/*/run.py; do $(BIN)/python $$file || exit 1; done
+
+# Needs an index with a vulnerability service, so it is no part of `make test`.
+audit: setup
+	@$(BIN)/python benchmarks/dependencies/audit.py
 
 clean:  ## Remove .venv and the state of the lab; your work stays
 	@rm -rf $(VENV) .lab .lab-* build *.egg-info

@@ -75,8 +75,10 @@ Modules:
 - `mlops_lab.data.world_style`: Spell a message the way its author would.
 - `mlops_lab.data.world_writer`: Write one message and note the evidence it shows.
 - `mlops_lab.foundation.access_keys`: Keep the keys of callers as digests, and notice new and withdrawn ones without a restart.
+- `mlops_lab.foundation.canvas`: Read the ML Canvas of a project: what the model is for, and the targets its gate asks for.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
+- `mlops_lab.foundation.located_yaml`: Parse YAML whose keys know their lines, so that an error can point at one.
 - `mlops_lab.foundation.process_state`: Note what a process holds beside its variables: random numbers, settings, threads, open files.
 - `mlops_lab.foundation.rates`: Limit how often each caller may do something, with bounded memory.
 - `mlops_lab.foundation.records`: Digest what exists and write what must not be half-written.
@@ -84,6 +86,7 @@ Modules:
 - `mlops_lab.foundation.sameness`: Tell where two values differ, down to types, order, layout of names, and shared parts.
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
+- `mlops_lab.foundation.targets`: Name the numbers a project can agree on, with unit and range, and tell where each came from.
 - `mlops_lab.foundation.text_rules`: Change a text by named rules, the same ones for training rows and for requests.
 - `mlops_lab.foundation.whole_files`: Let a file or a folder appear at once, or not at all.
 - `mlops_lab.foundation.workspace`: Know every path of the lab's state folder.
@@ -212,7 +215,7 @@ Modules:
 - `mlops_lab.pipeline.lean_import`: Import Papermill without the packages that local notebooks never need.
 - `mlops_lab.pipeline.lent_forks`: Use warm processes that belong to someone else, for one run.
 - `mlops_lab.pipeline.loaded_code`: Tell whether what a process has loaded is still what is on disk.
-- `mlops_lab.pipeline.located_yaml`: Read YAML whose keys know their lines.
+- `mlops_lab.pipeline.located_yaml`: Load a pipeline definition whose keys know their lines, and remember it.
 - `mlops_lab.pipeline.memory`: Remember what was worked out from files until one of them changes.
 - `mlops_lab.pipeline.names`: Tell which names a piece of code makes, which it reads, and which of those would be lost.
 - `mlops_lab.pipeline.notebook`: Read what a stage notebook asks for, without running it.
@@ -262,7 +265,9 @@ Modules:
 - `mlops_lab.serving.model_source`: Know which model answers now, and swap it when another is promoted.
 - `mlops_lab.serving.observations`: Gather what is seen of a canary into evidence that a restart does not lose.
 - `mlops_lab.serving.pages`: Give people a page to try the model, and programmers a page to call it.
+- `mlops_lab.serving.protocol_routes`: Answer the routes of the Open Inference Protocol V2, so that standard clients need no change.
 - `mlops_lab.serving.refusals`: Say no to a request in a way that programs and people understand.
+- `mlops_lab.serving.roster`: Know which models one service answers with, and by which names.
 - `mlops_lab.serving.routing`: Send most callers to the champion and some to a canary, each caller always to the same.
 - `mlops_lab.serving.sbom`: List exactly which packages run a served model, as a lock and as a CycloneDX document.
 - `mlops_lab.serving.score_erasure`: Erase a person's rows so that no byte is left, and record that it was done without naming them.
@@ -271,6 +276,7 @@ Modules:
 - `mlops_lab.serving.score_store`: Keep every score the service gave, and what people said about it later.
 - `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
 - `mlops_lab.serving.scoring`: Turn texts into stored scores, without knowing anything about HTTP.
+- `mlops_lab.serving.served_models`: Open the models that one service shall answer with, and keep each of them up to date.
 - `mlops_lab.serving.service`: Put the scoring service behind HTTP, with thin routes and firm limits.
 - `mlops_lab.serving.service_check`: Start the real service with one bundle, ask it over HTTP, and say in one line how that went.
 - `mlops_lab.serving.smoke_test`: Ask a running service the few questions that show it is the right one.
@@ -283,13 +289,13 @@ Modules:
 - `mlops_lab.teaching.markers`: Take solutions and hidden tests out of a cell, by nbgrader's markers.
 - `mlops_lab.teaching.releases`: Make the student's and the instructor's notebook of a lesson, in both languages.
 - `mlops_lab.teaching.texts`: Read the texts a learner sees, in English or Spanish, from data files.
-- `mlops_lab.tracking.answer_rules`: Ask for quality, for a gain that is not luck, for rows enough, for no leak and for no group worse off.
+- `mlops_lab.tracking.answer_rules`: Ask for quality, for a gain that is not luck, for rows enough, for no leak and for no group left behind.
 - `mlops_lab.tracking.approval`: Ask people in roles whether a model may become champion, and know who said what.
 - `mlops_lab.tracking.cards`: Keep the model card of a version by content, and find it again only if nobody changed it.
-- `mlops_lab.tracking.challenge`: Put side by side what a candidate and the champion did, what is asked, and what a rule finds.
+- `mlops_lab.tracking.challenge`: Put side by side what a candidate and the champion did, and what a rule finds in it.
 - `mlops_lab.tracking.comparison`: Tell whether one model is better than another on the same rows, or only lucky.
 - `mlops_lab.tracking.decisions`: Read from the decision log which model was champion when, and why.
-- `mlops_lab.tracking.fitness_rules`: Ask for right behaviour, quick answers, a real service that answers, and no return by stealth.
+- `mlops_lab.tracking.fitness_rules`: Ask for right behaviour, honest certainty, quick answers, a service that answers, and no return by stealth.
 - `mlops_lab.tracking.gate`: Judge whether a candidate may become champion, with a reason for every rule.
 - `mlops_lab.tracking.mirror`: Repeat the decision log as MLflow model versions and aliases.
 - `mlops_lab.tracking.promotion`: Carry out what the gate said: promote, refuse, or wait for the people who must approve.

@@ -35,7 +35,7 @@ def clone(tmp_path_factory):
 @pytest.fixture(scope="module")
 def refused(clone):
     """The first run, whose bar is too high for any model."""
-    return readme.call(clone, *typed(), "--json", minimum_macro_f1="0.99")
+    return readme.call(clone, *typed(), "--json", targets="minimum_macro_f1: 0.99")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_the_lab_tells_the_refusal_wherever_it_is_asked(clone, refused):
     assert "refused" in status and REASON in status
     shown = readme.call(clone, "show", "latest", "deploy").stdout
     assert "never run" in shown and REASON in shown
-    told = readme.call(clone, "explain", "score", minimum_macro_f1="0.99").stdout
+    told = readme.call(clone, "explain", "score", targets="minimum_macro_f1: 0.99").stdout
     assert "register.has_champion" in told or REASON in told
 
 

@@ -22,7 +22,7 @@ from mlops_lab.tracking.registry import Registry
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text()
 # Few rows and a low bar: a run of less than a minute that ends with a champion.
-SMALL = {"rows": "1500", "minimum_macro_f1": "0.2", "env": "dev"}
+SMALL = {"rows": "1500", "targets": "minimum_macro_f1: 0.2", "env": "dev"}
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +172,11 @@ def test_reproduce_comes_to_the_same(call, told):
 @pytest.mark.slow
 def test_explain_names_what_changed(call):
     assert call("explain", "gate").stdout.startswith("gate: in the store, made by ")
-    changed = call("explain", "gate", minimum_macro_f1="0.3").stdout
+    changed = call("explain", "gate", targets="minimum_macro_f1: 0.3").stdout
     lines = changed.splitlines()
     assert lines[:2] == [
         "gate: would run",
-        "  parameters: minimum_macro_f1 changed from 0.2 to 0.3",
+        "  parameters: targets changed from 'minimum_macro_f1: 0.2' to 'minimum_macro_f1: 0.3'",
     ]
     assert lines[2].endswith("asked as: mlops-lab run --pipeline case_study")
 

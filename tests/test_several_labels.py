@@ -18,7 +18,7 @@ from mlops_lab.foundation.workspace import Workspace
 from mlops_lab.models.judging import given_answers, judge, true_answers
 from mlops_lab.models.scorer import Scores, load_scorer
 from mlops_lab.monitoring.performance import late_performance
-from mlops_lab.tracking.challenge import Challenge, Thresholds
+from mlops_lab.tracking.challenge import Challenge
 from mlops_lab.tracking.comparison import paired_gain
 from mlops_lab.tracking.gate import judge as judge_challenge
 
@@ -46,7 +46,9 @@ def clone(tmp_path_factory):
 @pytest.fixture(scope="module")
 def answer(clone):
     words = ("--data", "several.csv", "--text", "message", "--label", "feelings", "-p", "epochs=3")
-    return readme.call(clone, "run", *words, "--json", task="several", minimum_macro_f1="0.3")
+    return readme.call(
+        clone, "run", *words, "--json", task="several", targets="minimum_macro_f1: 0.3"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def test_the_gate_compares_sets_of_labels():
     assert gain == pytest.approx(one - other) and len(gains) == 200 and (gains > 0).mean() > 0.95
     found = {}
     for name, pair in {"better": (better, worse), "worse": (worse, better)}.items():
-        verdict = judge_challenge(Challenge(truth, *pair, **known), Thresholds())
+        verdict = judge_challenge(Challenge(truth, *pair, **known))
         found[name] = {reason.rule: reason.passed for reason in verdict.reasons}
     rules = ("better than the champion", "rows won")
     assert all(found["better"][rule] and not found["worse"][rule] for rule in rules)

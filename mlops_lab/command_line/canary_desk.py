@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from math import exp
 
+from ..foundation.canvas import agreed_targets
 from ..foundation.chain import Entry
 from ..foundation.errors import ModelProblem, ServiceProblem
 from ..foundation.settings import Settings
@@ -50,7 +51,7 @@ class CanaryWish:
             alpha=settings.canary_alpha,
             margin=settings.canary_margin,
             labels=settings.canary_labels,
-            slow_ms=settings.maximum_latency_ms,
+            slow_ms=agreed_targets(settings)["maximum_latency_ms"],
         )
         terms.check()
         return terms

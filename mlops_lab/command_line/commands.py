@@ -14,7 +14,6 @@ import sys
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -173,23 +172,28 @@ def explain(stage: str, as_json: bool, **asked: Any) -> None:
     lines = [*told.lines(), f"compared with run {run}, asked as: {facts['asked']}"]
     answer(facts, lines, as_json=as_json)
 
-# %% ../../notebooks/95_command_line/12_commands.ipynb #6c61df50
-@main.command()
+# %% ../../notebooks/95_command_line/12_commands.ipynb #5e2076ee
+@main.command(epilog="With several, callers choose by name: NAME, or as the model calls itself.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Default from settings.")
 @click.option(
-    "--bundle", type=click.Path(exists=True), help="A bundle or model folder, not the champion."
+    "--bundle", "bundles", multiple=True, metavar="[NAME=]PATH", help="A bundle to serve."
 )
+@click.option("--lab", "labs", multiple=True, metavar="[NAME=]PATH", help="A lab's state folder.")
 @guard
-def serve(port: int | None, bundle: str | None) -> None:
+def serve(port: int | None, bundles: tuple[str, ...], labs: tuple[str, ...]) -> None:
     "Serve the champion on this machine until stopped."
     from mlops_lab.foundation.settings import read_settings
     from mlops_lab.serving.launcher import serve as serve_here
+    from mlops_lab.serving.served_models import read_wishes
 
-    settings = read_settings()
+    settings, wishes = read_settings(), read_wishes(labs, bundles)
+    for wish in wishes:
+        if not wish.path.exists():
+            raise click.BadParameter(f"{str(wish.path)!r} does not exist")
     address = f"http://{settings.host}:{port or settings.port}"
     click.echo(f"{address}  (demo page; API at /docs; stop with Ctrl-C)", err=True)
     with suppress(KeyboardInterrupt):  # the way this command is meant to end
-        serve_here(settings, port=port, bundle=Path(bundle) if bundle else None)
+        serve_here(settings, port=port, wishes=wishes)
 
 # %% ../../notebooks/95_command_line/12_commands.ipynb #1b0d4fde
 @main.command()

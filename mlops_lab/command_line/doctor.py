@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
+from ..foundation.canvas import agreed_targets
 from ..foundation.chain import ChainLog
 from ..foundation.errors import LabError
 from ..foundation.settings import Settings, read_settings
@@ -152,6 +153,19 @@ def check_log(
         return Finding(path.name, False, f"{path} cannot be read: {error.strerror}", remedy)
     return Finding(path.name, True, f"{count} entries, chain whole")
 
+# %% ../../notebooks/95_command_line/01_doctor.ipynb #8742aed1
+def _check_canvas(
+    settings: Settings,  # of the lab
+) -> Finding:  # whether what is asked of a model can be read
+    "Read the canvas and the targets that hold."
+    try:
+        count = len(agreed_targets(settings).known)
+    except LabError as error:
+        return _complain("canvas", error)
+    own = settings.canvas_file.name if settings.canvas_file.is_file() else "the lab's own"
+    changes = f", some by the setting targets ({settings.targets})" if settings.targets else ""
+    return Finding("canvas", True, f"{own}, {count} targets{changes}")
+
 # %% ../../notebooks/95_command_line/01_doctor.ipynb #c3ce1cb3
 def examine(
     settings: Settings | None = None,  # of the lab to look at, read from here if empty
@@ -173,6 +187,7 @@ def examine(
     return [
         *machine,
         Finding("settings", True, read),
+        _check_canvas(settings),
         check_workspace(lab),
         check_disk(lab.root),
         check_port(settings.host, settings.port),

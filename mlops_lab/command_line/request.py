@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .wiring import make_probes, make_promises, make_sharing
+from ..foundation.canvas import agreed_targets
 from ..foundation.errors import PipelineProblem
 from ..foundation.settings import Settings, read_settings
 from ..foundation.workspace import open_workspace
@@ -108,6 +109,19 @@ def _split_parameters(
         values[name] = parse_value(text, known[name]) if name in known else text
     return values
 
+# %% ../../notebooks/95_command_line/08_request.ipynb #bc6a7a7a
+def _check_targets(
+    pipeline: Pipeline,  # with its profile
+    settings: Settings,  # of the lab
+    *,
+    given: dict[str, Any],  # parameters that were typed
+) -> None:
+    "Refuse a canvas or targets that are wrong before anything runs."
+    for spec in pipeline.stages:
+        if str(settings.canvas_file) in spec.outside:
+            typed = given.get(f"{spec.name}.targets", given.get("targets"))
+            agreed_targets(settings, spec.parameters.get("targets") if typed is None else typed)
+
 # %% ../../notebooks/95_command_line/08_request.ipynb #4931a2e4
 def take_order(
     request: RunRequest,  # as typed
@@ -120,9 +134,11 @@ def take_order(
     memory = Memory(open_workspace(settings).memory)
     found = _find_pipeline(request.pipeline, settings, memory=memory)
     pipeline = apply_profile(found, request.profile or known.get("profile", ""))
+    given = known.get("parameters", {}) | _split_parameters(request.parameters, pipeline)
+    _check_targets(pipeline, settings, given=given)
     asked = Selection(request.start, request.only, request.until, request.force)
     options = RunOptions(
-        known.get("parameters", {}) | _split_parameters(request.parameters, pipeline),
+        given,
         jobs=request.jobs or settings.jobs,
         busy=request.busy,
         memory=memory,

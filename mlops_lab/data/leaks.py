@@ -56,13 +56,17 @@ def _is_artificial(
 
 
 def describe_markers(
-    frame: pd.DataFrame,  # rows with text and label
+    frame: pd.DataFrame,  # rows with text and label, or labels if a text may have several
+    several: bool = False,  # whether a label such as joy|love means several
 ) -> str:  # a sentence, empty if there is no leak
     "Say which words give every label away, if such there are."
     rows = frame["text"].astype(str).str.casefold().str.split().map(set)
     total, found = Counter(word for words in rows for word in words), {}
-    sizes = frame["label"].value_counts()
-    for label, own in rows.groupby(frame["label"]):
+    column = frame["labels"].str.split("|") if several else frame["label"]
+    pairs = pd.DataFrame({"words": rows, "label": column}).explode("label")
+    pairs = pairs[pairs["label"].astype(str) != ""]
+    sizes = pairs["label"].value_counts()
+    for label, own in pairs.groupby("label")["words"]:
         inside = Counter(word for words in own for word in words)
         others = max(len(frame) - sizes[label], 1)
         for word, count in inside.items():
@@ -81,7 +85,8 @@ def find_leaks(
     *,
     limit: float = 0.05,  # share of test rows that may share text or author, 0 to 1
     near_limit: float = 0.5,  # share that may be nearly the same, 0 to 1
+    several: bool = False,  # whether a label such as joy|love means several
 ) -> str:  # one sentence, empty if no leak is known
     "Say how right answers could have leaked, if they could."
     overlap = describe_overlap(report, limit=limit, near_limit=near_limit)
-    return "; ".join(filter(None, (overlap, describe_markers(frame))))
+    return "; ".join(filter(None, (overlap, describe_markers(frame, several))))

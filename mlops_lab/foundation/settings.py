@@ -28,6 +28,7 @@ class Settings:
     workspace: Path = Path(".lab")  # state folder of the lab
     data_home: Path = Path("~/.cache/mlops-lab")  # where real data sets are kept
     cleaning_file: Path = Path("cleaning.yaml")  # decisions on cleaning; the lab's own if absent
+    canvas_file: Path = Path("canvas.yaml")  # ML Canvas with the targets; the lab's own if absent
     data_set: str = "world"  # "world" (simulated) or a CSV, TSV, JSON lines or Parquet file
     text_column: str = "text"  # column of the messages in an own file
     label_column: str = "label"  # column of the labels in an own file
@@ -43,14 +44,7 @@ class Settings:
     host: str = "127.0.0.1"  # where servers listen
     port: int = 8080  # port of the scoring service
     api_key: str = ""  # key callers must send; empty: none, loopback only
-    minimum_macro_f1: float = 0.5  # gate: macro-F1 a champion needs
-    minimum_gain: float = 0.0  # gate: gain in macro-F1 a challenger needs
-    significance: float = 0.05  # gate: share of wrong promotions accepted
-    minimum_rows: int = 30  # gate: test rows below which nothing is promoted
-    maximum_latency_ms: float = 20.0  # gate: 99th percentile of one text
-    minimum_behaviour: float = 0.5  # gate: mean pass rate of the behavioural cases
-    suspicious_macro_f1: float = 0.99  # gate: a jump from below 0.9 to this looks like a leak
-    maximum_leak: float = 0.05  # gate: share of test rows that training may have seen
+    targets: str = ""  # gate: targets of the canvas that differ here, as in minimum_macro_f1: 0.6
     approval_roles: str = ""  # roles that must approve a promotion, by comma; empty: none
     approvers: str = ""  # who may speak for a role, as in owner: Ana, Bo; empty: anybody
     owner: str = ""  # model card: who answers for the model
@@ -95,14 +89,6 @@ _RANGES = {
     "port": (1, 65535),
     "jobs": (1, 64),
     "checkpoint_s": (0.0, 86_400.0),
-    "minimum_macro_f1": (0.0, 1.0),
-    "minimum_gain": (-1.0, 1.0),
-    "significance": (1e-6, 0.5),
-    "minimum_rows": (1, 10**9),
-    "maximum_latency_ms": (0.001, 60_000.0),
-    "minimum_behaviour": (0.0, 1.0),
-    "suspicious_macro_f1": (0.0, 2.0),
-    "maximum_leak": (0.0, 1.0),
     "canary_share": (0.0, 0.9),
     "canary_alpha": (1e-6, 0.5),
     "canary_margin": (1e-6, 0.5),
@@ -211,15 +197,17 @@ def _at_home(
     except RuntimeError:
         return path
 
-# %% ../../notebooks/10_foundation/02_settings.ipynb #521cffba
+# %% ../../notebooks/10_foundation/02_settings.ipynb #e65ebeda
+_PATHS = ("workspace", "data_home", "cleaning_file", "canvas_file")  # start at the project folder
+
+
 def _with_places(
     values: dict,  # by key
     folder: Path,  # of settings.ini
 ) -> dict:  # with whole paths
     "Place what is written as a path from the folder of the settings on."
     paths = {
-        key: folder / _at_home(Path(values.get(key, getattr(Settings, key))))
-        for key in ("workspace", "data_home", "cleaning_file")
+        key: folder / _at_home(Path(values.get(key, getattr(Settings, key)))) for key in _PATHS
     }
     encoder = values.get("encoder", "")
     if encoder.startswith((".", "~", "/")):  # else it is the name at a hub
@@ -271,7 +259,7 @@ def load_settings(
     values: dict[str, object],  # as spelled by dump_settings
 ) -> Settings:  # the settings
     "Read settings back from a record."
-    paths = {"project", "workspace", "data_home", "cleaning_file"}
+    paths = {"project", *_PATHS}
     return Settings(
         **{key: Path(value) if key in paths else value for key, value in values.items()}
     )

@@ -15,10 +15,9 @@ model always has the same digest."""
 # %% auto #0
 __all__ = ['Bundle', 'save_bundle', 'check_manifest', 'load_bundle']
 
-# %% ../../notebooks/30_models/33_bundle.ipynb #fda8c64f
+# %% ../../notebooks/30_models/33_bundle.ipynb #61927115
 import io
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -26,7 +25,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..foundation.errors import ModelProblem, RecordProblem
+from ..foundation.errors import LabError, ModelProblem, RecordProblem
 from ..foundation.records import canonical_json, digest_file, read_json
 from ..foundation.whole_files import written_whole
 from .forms import Features, describe_features, restore_features, restore_model
@@ -120,8 +119,11 @@ def load_bundle(
             model = restore_model(dict(stored), card.get("several", False))
         features = restore_features(record)
         labels, version = list(card["labels"]), card["format"]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise ModelProblem(f"{folder.name} cannot be read: {error}", "a bundle folder") from error
+    except LabError:
+        raise
+    except Exception as error:  # damaged bytes make zipfile, zlib, NumPy and json raise anything
+        found = f"{folder.name} cannot be read: {str(error) or type(error).__name__}"
+        raise ModelProblem(found, "a bundle folder") from error
     sizes = (features.size, len(labels))
     if version != _FORMAT or sizes != model.shape:
         found = f"{folder.name}: format {version}, features and labels {sizes} do not fit"

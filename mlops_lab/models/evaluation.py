@@ -64,7 +64,7 @@ def reliability(
     right: np.ndarray,  # whether it was right
     *,
     bins: int = 10,  # of equal width
-) -> list[dict]:  # per bin with texts: confidence, accuracy, share
+) -> list[dict]:  # per bin with texts: confidence, accuracy, share, answers
     "Compare certainty with truth, bin by bin."
     number = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
@@ -72,6 +72,7 @@ def reliability(
             "confidence": float(confidence[number == i].mean()),
             "accuracy": float(right[number == i].mean()),
             "share": float((number == i).mean()),
+            "answers": int((number == i).sum()),
         }
         for i in np.unique(number)
     ]
@@ -107,7 +108,7 @@ class Evaluation:
     classes: list[dict]  # per label: precision, recall, f1, rows
     slices: list[dict]  # per group: slice, group, rows, macro_f1, accuracy
     confusion: list[list[int]]  # rows: truth, columns: given
-    reliability: list[dict]  # per bin: confidence, accuracy, share
+    reliability: list[dict]  # per bin: confidence, accuracy, share, answers
 
     def as_dict(self) -> dict:
         "All of it as JSON values."

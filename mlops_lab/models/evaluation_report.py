@@ -21,7 +21,7 @@ def show_candidates(
     results: dict[str, dict],  # evaluations by candidate
     best: str,  # the best of them
     *,
-    required: float,  # macro-F1 that the gate asks for
+    required: float | None = None,  # macro-F1 that the gate asks for; none: not known yet
 ) -> dict[str, Any]:  # figure, name, title and description
     "Show all candidates with their intervals."
     told = "; ".join(f"{name}: {row['macro_f1']:.3f}" for name, row in results.items())

@@ -21,6 +21,7 @@ from typing import Any
 
 from ..foundation.errors import ModelProblem
 from ..foundation.records import digest_folder, read_json
+from ..foundation.targets import name_target, spell_target
 from ..foundation.whole_files import write_bytes
 
 # %% ../../notebooks/30_models/42_model_card.ipynb #ba8357dd
@@ -35,6 +36,7 @@ class CardFacts:
     source: dict[str, Any]  # where the rows came from
     splits: Sequence[dict[str, Any]] = ()  # part and rows
     rules: Sequence[dict[str, Any]] = ()  # what the gate found
+    targets: Sequence[dict[str, Any]] = ()  # what it asked for, why, and what it found
     owner: str = ""  # who answers for it
     licence: str = ""  # under which terms it may be used
 
@@ -53,7 +55,7 @@ def gather_facts(
     bundle: Path,  # folder of the model
     records: dict[str, Path],  # results, behaviour, source and segregation as JSON files
     *,
-    rules: Sequence[dict[str, Any]] = (),  # what the gate found
+    verdict: dict[str, Any] | None = None,  # of the gate: reasons and targets
     named: dict[str, str] | None = None,  # owner and licence
 ) -> CardFacts:  # for a card
     "Gather from the records of a run what there is to say."
@@ -66,7 +68,8 @@ def gather_facts(
         behaviour=known["behaviour"][card["candidate"]],
         source=known["source"],
         splits=known["segregation"]["splits"],
-        rules=rules,
+        rules=(verdict or {}).get("reasons", ()),
+        targets=(verdict or {}).get("targets", ()),
         **(named or {}),
     )
 
@@ -172,6 +175,24 @@ def _quality(
         _table("failures", behaviour.get("failures", ()), samples),
     ]
 
+# %% ../../notebooks/30_models/42_model_card.ipynb #fc34e2ad
+def _targets(
+    facts: CardFacts,  # what is known
+    language: str,  # en or es
+) -> Section:
+    "Put what was agreed beside what was found."
+    rows = [
+        {
+            "target": name_target(one["target"], language),
+            "agreed": spell_target(one["value"], one["unit"], language=language),
+            "found": one.get("found", ""),
+            "origin": one["source"],
+            "why": one["reason"].get(language, ""),
+        }
+        for one in facts.targets
+    ]
+    return _table("targets", rows, ("target", "agreed", "found", "origin", "why"))
+
 # %% ../../notebooks/30_models/42_model_card.ipynb #67ff2438
 def list_sections(
     facts: CardFacts,  # what is known
@@ -185,6 +206,7 @@ def list_sections(
         *_opening(facts, language),
         _data(facts),
         *_quality(facts),
+        _targets(facts, language),
         _table("decision", rules, ("rule", "kept", "found", "required")),
         _table("training", recipe, ("setting", "value")),
     ]

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import mlops_lab
-from ..foundation.errors import DataProblem, ModelProblem, close_matches
+from ..foundation.errors import ModelProblem, close_matches
 from ..foundation.text_rules import make_cleaner
 from .bundle import Bundle, load_bundle, save_bundle
 from .piece_reader import make_reader
@@ -149,7 +149,9 @@ def load_scorer(
     try:
         scorer = Scorer(bundle)
         _check_golden(scorer, bundle.golden)
-    except (KeyError, TypeError, ValueError, DataProblem) as error:
+    except ModelProblem:
+        raise
+    except Exception as error:  # features and golden texts that do not fit fail anywhere
         raise ModelProblem(f"{Path(folder).name} cannot be used: {error!r}", "a bundle") from error
     return scorer
 

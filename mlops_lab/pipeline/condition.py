@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..foundation.errors import PipelineProblem, close_matches
-from .located_yaml import Located
+from ..foundation.located_yaml import Located
 from .record import StageRecord, read_record
 
 # %% ../../notebooks/50_pipeline/06_condition.ipynb #22ff49d2

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..foundation.errors import PipelineProblem, close_matches
+from ..foundation.located_yaml import Located
 from .condition import Condition, link_conditions, read_conditions, read_decided
-from .located_yaml import Located, check_keys, load_located
+from .located_yaml import check_keys, load_located
 from .memory import Memory
 
 # %% ../../notebooks/50_pipeline/07_plan.ipynb #f1001fac

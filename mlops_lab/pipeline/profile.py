@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..foundation.errors import PipelineProblem, close_matches
+from ..foundation.located_yaml import Located
 from .notebook import read_notebook
 from .parameters import check_parameters
-from .plan import Located, Pipeline, StageSpec
+from .plan import Pipeline, StageSpec
 
 # %% ../../notebooks/50_pipeline/11_profile.ipynb #6f879ce4
 def _check_profile(

@@ -72,6 +72,7 @@ class Asked:
     request_id: str = ""  # of an Open Inference request
     outputs: tuple[str, ...] = ()  # wanted outputs of an Open Inference request
     explain: bool = False  # whether the words that mattered are asked for
+    model: str = ""  # that shall answer; "": the default one
 
 # %% ../../notebooks/60_serving/09_messages.ipynb #b1f478f9
 _EXPLAINED_WORDS = 500  # of all texts of a request
@@ -89,11 +90,11 @@ def check_explainable(
 
 # %% ../../notebooks/60_serving/09_messages.ipynb #ffc60543
 def read_score_request(
-    body: bytes,  # JSON: text (one or a list), perhaps caller and explain
+    body: bytes,  # JSON: text (one or a list), perhaps caller, explain and model
     limits: Limits,  # of one request
 ) -> Asked:  # checked
     "Read the friendly request for scores."
-    fields = read_object(body, ("text", "caller", "explain"))
+    fields = read_object(body, ("text", "caller", "explain", "model"))
     text, explain = fields.get("text"), fields.get("explain", False)
     if not isinstance(text, str | list):
         raise Refusal(422, f"'text' is {show_value(text)}", expected="a text or a list of texts")
@@ -102,8 +103,10 @@ def read_score_request(
     texts = check_texts([text] if isinstance(text, str) else text, limits)
     if explain:
         check_explainable(texts)
-    caller = read_name(fields, "caller", default="")
-    return Asked(texts, caller, is_single=isinstance(text, str), explain=explain)
+    caller, model = read_name(fields, "caller", default=""), ""
+    if "model" in fields:
+        model = read_name(fields, "model")
+    return Asked(texts, caller, is_single=isinstance(text, str), explain=explain, model=model)
 
 # %% ../../notebooks/60_serving/09_messages.ipynb #dd1ca85f
 def score_answer(

@@ -75,11 +75,13 @@ class ServiceMetrics:
 
     def saw_text(
         self,
-        version: str,  # of the model that answered
+        model: str,  # that answered
+        version: str,  # of it
+        *,
         label: str,  # what it answered
     ) -> None:
         "Count an answered text."
-        self._texts[version, label] += 1
+        self._texts[model, version, label] += 1
 
     def families(self) -> list[Family]:
         "Give all counts as families."
@@ -92,8 +94,8 @@ class ServiceMetrics:
             for (route, status), n in self._requests.items()
         ]
         texts = [
-            ("", {"version": version, "label": label}, n)
-            for (version, label), n in self._texts.items()
+            ("", {"model": model, "version": version, "label": label}, n)
+            for (model, version, label), n in self._texts.items()
         ]
         name = "mlops_lab"
         return [

@@ -10,7 +10,9 @@ number of the last label in it, so that after a kill no label is missed or count
 # %% auto #0
 __all__ = ['find_chance', 'Observations', 'write_state', 'read_state']
 
-# %% ../../notebooks/60_serving/19_observations.ipynb #97f1e060
+# %% ../../notebooks/60_serving/19_observations.ipynb #365c9498
+from collections.abc import Iterable
+
 from ..foundation.records import digest_bytes, read_json, write_json
 from ..foundation.workspace import Workspace, find_trial_state
 from .canary_trial import Advice, CanaryTrial, TrialRules, dump_trial, load_trial
@@ -31,6 +33,21 @@ def find_chance(
     chosen = is_chosen(known, trial.terms.share, salt=trial.line)
     return known, ("canary" if chosen else "champion") if known else ""
 
+# %% ../../notebooks/60_serving/19_observations.ipynb #7383050c
+def _is_ours(
+    trial: Trial,  # running
+    variant: str,  # champion or canary
+    version: str,  # that answered
+) -> bool:  # whether it is one of the two
+    return version == str(trial.number if variant == "canary" else trial.champion)
+
+
+def _is_of(
+    models: frozenset[str],  # names; empty: any
+    row: dict,  # from ScoreStore.new_labels
+) -> bool:  # whether one of them answered
+    return not models or row["model"] in models
+
 # %% ../../notebooks/60_serving/19_observations.ipynb #35ee5784
 _MOST_VOTERS = 100_000
 _MARK_DIGITS = 24  # of a digest
@@ -43,10 +60,12 @@ class Observations:
         self,
         trial: Trial,  # running
         state: dict | None = None,  # as kept before, perhaps of another trial
+        *,
+        models: Iterable[str] = (),  # names of the two, as others may share their store; none: any
     ) -> None:
-        terms, self.trial = trial.terms, trial
+        terms, self.trial, self._models = trial.terms, trial, frozenset(models)
         rules = TrialRules(terms.alpha, terms.margin, terms.labels)
-        known = state if state is not None and state["line"] == trial.line else {}
+        known = state if state and state["line"] == trial.line else {}
         self.evidence = load_trial(rules, known["seen"]) if known else CanaryTrial(rules)
         self.last_label = known.get("last_label", 0)
         self._voters = {one for one in known.get("voters", ()) if len(one) == _MARK_DIGITS}
@@ -56,7 +75,7 @@ class Observations:
         note: Note,  # of a request
     ) -> None:
         "Take in an error or a time of one of the two."
-        if self._is_ours(note.variant, note.version):
+        if _is_ours(self.trial, note.variant, note.version):
             self.evidence.saw(note.measure, note.variant, is_bad=note.is_bad)
 
     def saw_pair(
@@ -77,7 +96,7 @@ class Observations:
     ) -> None:
         "Take in what a text should have been."
         self.last_label, wrong = row["number"], row["label"] != row["true_label"]
-        if not self._is_ours(row["variant"], row["version"]):
+        if not (_is_of(self._models, row) and _is_ours(self.trial, row["variant"], row["version"])):
             return
         if row["copied_label"] is not None:
             both = (wrong, row["copied_label"] != row["true_label"])
@@ -85,9 +104,6 @@ class Observations:
             self.evidence.measures["wrong"].saw_pair(*(both[::-1] if is_canary else both))
         elif self._has_vote(row):
             self.evidence.saw("wrong", row["variant"], is_bad=wrong)
-
-    def _is_ours(self, variant: str, version: str) -> bool:
-        return version == str(self.trial.number if variant == "canary" else self.trial.champion)
 
     def _has_vote(self, row: dict) -> bool:
         key, chance = find_chance(self.trial, caller=row["caller"], text=row["text"])

@@ -15,6 +15,7 @@ import html
 import json
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -53,10 +54,14 @@ def _with_policy(
 # %% ../../notebooks/60_serving/18_pages.ipynb #b9b78ac8
 def demo_page(
     language: str = "en",  # shown first: en or es
+    models: Sequence[str] = (),  # names to choose from, the default first; none: there is one
 ) -> Page:  # both languages inside
     "Give the page where people try the model."
     texts = json.dumps(json.loads(_read_asset("texts.json")), ensure_ascii=False)
-    body = _read_asset("demo.html").replace("/*TEXTS*/null", texts.replace("<", "\\u003c"))
+    told = {"TEXTS*/null": texts, "MODELS*/[]": json.dumps(list(models))}
+    body = _read_asset("demo.html")
+    for place, text in told.items():
+        body = body.replace(f"/*{place}", text.replace("<", "\\u003c"))
     return _with_policy(body.replace('/*LANGUAGE*/"en"', json.dumps(language)))
 
 # %% ../../notebooks/60_serving/18_pages.ipynb #d112e5a9

@@ -257,7 +257,7 @@ def read_new_labels(
     "Read the labels that came after the last ones."
     before = _FEEDBACK.alias()
     is_later = before.c.score_id == _FEEDBACK.c.score_id, before.c.number < _FEEDBACK.c.number
-    parts = _SCORES.c["score_id", "variant", "version", "label", "caller", "text"]
+    parts = _SCORES.c["score_id", "model", "variant", "version", "label", "caller", "text"]
     joined = _FEEDBACK.join(_SCORES, _SCORES.c.score_id == _FEEDBACK.c.score_id)
     query = select(_FEEDBACK.c.number, _FEEDBACK.c.label.label("true_label"), *parts)
     query = query.select_from(joined).where(_FEEDBACK.c.number > after, _FEEDBACK.c.at < until)

@@ -114,7 +114,7 @@ class ScoringService:
             self._in_work -= len(texts)
         _told(self.source, records, wanted)
         for record in records:
-            self.metrics.saw_text(record.version, record.label)
+            self.metrics.saw_text(record.model, record.version, label=record.label)
         return records
 
     async def look_up(

@@ -1,4 +1,4 @@
-"""Ask for quality, for a gain that is not luck, for rows enough, for no leak and for no group worse off.
+"""Ask for quality, for a gain that is not luck, for rows enough, for no leak and for no group left behind.
 
 Each rule looks at the answers to the sealed test rows and says what it found. To be better than the
 champion is a claim about rows not yet seen, so it is tested; too few rows, or a jump to nearly
@@ -10,43 +10,45 @@ perfect, are no evidence at all."""
 __all__ = ['ANSWER_RULES']
 
 # %% ../../notebooks/40_tracking/10_answer_rules.ipynb #0c412429
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
 
-from .challenge import Challenge, Reason, Thresholds
-from .comparison import f1_of_draws, mcnemar, paired_gain
+from ..foundation.targets import Targets
+from .challenge import Challenge, Reason
+from .comparison import drawn_f1, f1_of_draws, mcnemar, paired_gain
 
 # %% ../../notebooks/40_tracking/10_answer_rules.ipynb #bf4cbc27
 def _rule_quality(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # is it good enough at all?
     "Ask for the least macro-F1."
     truth, answer = np.array(challenge.truth, str), np.array(challenge.candidate, str)
     found = float(
         f1_of_draws(np.ones((1, len(truth))), truth, answer=answer, several=challenge.several)[0]
     )
-    required = f"{limits.minimum_macro_f1:.3f} or more"
-    return Reason("macro-F1", found >= limits.minimum_macro_f1, f"{found:.3f}", required)
+    least = limits["minimum_macro_f1"]
+    return Reason("macro-F1", found >= least, f"{found:.3f}", f"{least:.3f} or more")
 
 # %% ../../notebooks/40_tracking/10_answer_rules.ipynb #c6fc4f31
 def _rule_rows(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # are there rows enough to tell?
     "Ask for rows enough to prove anything."
-    found, required = len(challenge.truth), f"{limits.minimum_rows} or more"
-    return Reason("test rows", found >= limits.minimum_rows, f"{found}", required)
+    found, least = len(challenge.truth), limits["minimum_rows"]
+    return Reason("test rows", found >= least, f"{found}", f"{least} or more")
 
 # %% ../../notebooks/40_tracking/10_answer_rules.ipynb #d7ea67b2
 def _rule_leak(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # did it see the answers?
     "Refuse known leaks, and jumps to nearly perfect."
-    required = f"no known leak, no jump from below 0.9 to {limits.suspicious_macro_f1:g} or more"
+    most = limits["suspicious_macro_f1"]
+    required = f"no known leak, no jump from below 0.9 to {most:g} or more"
     if challenge.leaks or challenge.opponent is None:
         found = challenge.leaks or "no leak known, nothing to jump from"
         return Reason("no leak", not challenge.leaks, found, required)
@@ -57,53 +59,64 @@ def _rule_leak(
         float(f1_of_draws(ones, truth, answer=np.array(one, str), several=challenge.several)[0])
         for one in answers
     )
-    jumped = before < 0.9 and after >= limits.suspicious_macro_f1
+    jumped = before < 0.9 and after >= most
     return Reason("no leak", not jumped, f"macro-F1 from {before:.3f} to {after:.3f}", required)
 
 # %% ../../notebooks/40_tracking/10_answer_rules.ipynb #f16c6ac3
 def _rule_gain(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # is it better than the champion?
     "Ask for a gain that is not luck."
-    required = f"a gain above {limits.minimum_gain:g} in {1 - limits.significance:.0%} of draws"
+    least, alpha = limits["minimum_gain"], limits["significance"]
+    required = f"a gain above {least:g} in {1 - alpha:.0%} of draws"
     if challenge.opponent is None:
         return Reason("better than the champion", True, "there is no champion to beat", required)
     gain, gains = paired_gain(challenge)
-    share = float((gains > limits.minimum_gain).mean())
-    low = float(np.quantile(gains, limits.significance))
-    found = f"a gain of {gain:+.3f}, above {limits.minimum_gain:g} in {share:.1%} of draws"
-    return Reason("better than the champion", low > limits.minimum_gain, found, required)
+    share = float((gains > least).mean())
+    low = float(np.quantile(gains, alpha))
+    found = f"a gain of {gain:+.3f}, above {least:g} in {share:.1%} of draws"
+    return Reason("better than the champion", low > least, found, required)
 
 # %% ../../notebooks/40_tracking/10_answer_rules.ipynb #57488612
 def _rule_rows_won(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # is it right more often where they differ?
     "Ask that rows won are not luck, unless a loss is allowed."
-    strict = limits.minimum_gain >= 0
+    strict, alpha = limits["minimum_gain"] >= 0, limits["significance"]
     word = "more rows won than lost" if strict else "not more rows lost than won"
-    required = f"{word}, McNemar at {limits.significance:g}"
+    required = f"{word}, McNemar at {alpha:g}"
     if challenge.opponent is None:
         return Reason("rows won", True, "there is no champion to beat", required)
     won, lost, chance = mcnemar(challenge)
     swapped = replace(challenge, candidate=challenge.opponent, opponent=challenge.candidate)
-    passed = chance <= limits.significance if strict else mcnemar(swapped)[2] > limits.significance
+    passed = chance <= alpha if strict else mcnemar(swapped)[2] > alpha
     return Reason("rows won", passed, f"{won} won, {lost} lost, p {chance:.2g}", required)
 
-# %% ../../notebooks/40_tracking/10_answer_rules.ipynb #67342f24
+# %% ../../notebooks/40_tracking/10_answer_rules.ipynb #8c8340c6
+def _large_groups(
+    challenge: Challenge,  # with groups
+    names: Iterable[str],  # of slicings
+    least: float,  # rows a group needs
+) -> list[tuple[str, str, np.ndarray]]:  # slicing, group and whether each row is in it
+    "List the groups that are large enough to judge."
+    found = [
+        (name, value, np.asarray(challenge.slices[name]) == value)
+        for name in names
+        for value in sorted(set(challenge.slices.get(name, ())))
+    ]
+    return [group for group in found if group[2].sum() >= least]
+
+# %% ../../notebooks/40_tracking/10_answer_rules.ipynb #c441141c
 def _rule_slices(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # is any group worse off?
     "Refuse a gain that one group pays for."
-    required = f"no drop of more than {limits.maximum_slice_drop:g} in any group, beyond chance"
-    groups = [
-        (name, value, np.asarray(column) == value)
-        for name, column in challenge.slices.items()
-        for value in sorted(set(column))
-    ]
-    groups = [group for group in groups if group[2].sum() >= limits.smallest_slice]
+    drop, alpha = limits["maximum_slice_drop"], limits["significance"]
+    required = f"no drop of more than {drop:g} in any group, beyond chance"
+    groups = _large_groups(challenge, challenge.slices, limits["smallest_slice"])
     if challenge.opponent is None or not groups:
         why = "there is no champion" if challenge.opponent is None else "no group is large enough"
         return Reason("no group worse", True, f"not compared: {why}", required)
@@ -111,22 +124,50 @@ def _rule_slices(
     for name, value, rows in groups:
         gain, _ = paired_gain(challenge, rows=rows, draws=0)
         worst = min(worst, (gain, f"{name} {value}"))
-        if gain >= -limits.maximum_slice_drop:
+        if gain >= -drop:
             continue
         gains = paired_gain(challenge, rows=rows)[1]
-        if np.quantile(gains, 1 - limits.significance / len(groups)) < 0:
+        if np.quantile(gains, 1 - alpha / len(groups)) < 0:
             broken.append(f"{name} {value} {gain:+.3f}")
-    luck = ", within chance" if worst[0] < -limits.maximum_slice_drop else ""
+    luck = ", within chance" if worst[0] < -drop else ""
     found = "; ".join(broken) or f"{len(groups)} groups, worst: {worst[1]} {worst[0]:+.3f}{luck}"
     return Reason("no group worse", not broken, found, required)
 
-# %% ../../notebooks/40_tracking/10_answer_rules.ipynb #7ecce71b
-# In the order they are told.
-ANSWER_RULES: tuple[Callable[[Challenge, Thresholds], Reason], ...] = (
-    _rule_quality,
-    _rule_gain,
-    _rule_rows_won,
-    _rule_rows,
-    _rule_leak,
-    _rule_slices,
+# %% ../../notebooks/40_tracking/10_answer_rules.ipynb #4b97fe0d
+def _rule_fairness(
+    challenge: Challenge,  # answers
+    limits: Targets,  # what is asked
+) -> Reason:  # is it as good for everybody?
+    "Refuse a model that serves one group of people much worse."
+    most, names = limits["maximum_fairness_gap"], limits.known["maximum_fairness_gap"].groups
+    required = f"at most {most:g} between groups of {', '.join(names)}, beyond chance"
+    worst, broken = "", []
+    for slicing in names:
+        groups = _large_groups(
+            challenge, {slicing} & set(challenge.slices), limits["smallest_slice"]
+        )
+        known = [(*drawn_f1(challenge, rows, seed=i), f"{slicing} {value}")
+                 for i, (_, value, rows) in enumerate(groups)]  # fmt: skip
+        if len(known) < 2:
+            continue
+        best, least = (pick(known, key=lambda one: one[0]) for pick in (max, min))
+        told = f"{best[2]} {best[0]:.3f}, {least[2]} {least[0]:.3f}"
+        looks = len(known) * (len(known) - 1)  # every pair, either way round
+        surely = float(np.quantile(best[1] - least[1], limits["significance"] / looks))
+        worst = f"{told}, within chance" if best[0] - least[0] > most else told
+        broken += [told] if surely > most else []
+    found = "; ".join(broken) or worst or "not compared: no two groups are large enough"
+    return Reason("no group left behind", not broken, found, required)
+
+# %% ../../notebooks/40_tracking/10_answer_rules.ipynb #62df8a8f
+_Rule = Callable[[Challenge, Targets], Reason]
+# In the order they are told, each with the targets whose numbers decide.
+ANSWER_RULES: tuple[tuple[_Rule, tuple[str, ...]], ...] = (
+    (_rule_quality, ("minimum_macro_f1",)),
+    (_rule_gain, ("minimum_gain", "significance")),
+    (_rule_rows_won, ("minimum_gain", "significance")),
+    (_rule_rows, ("minimum_rows",)),
+    (_rule_leak, ("suspicious_macro_f1", "maximum_leak")),
+    (_rule_slices, ("maximum_slice_drop", "smallest_slice")),
+    (_rule_fairness, ("maximum_fairness_gap",)),
 )

@@ -1,4 +1,4 @@
-"""Ask for right behaviour, quick answers, a real service that answers, and no return by stealth.
+"""Ask for right behaviour, honest certainty, quick answers, a service that answers, and no return by stealth.
 
 These rules look at everything but the answers to the test rows. Behaviour is compared with the
 champion capability by capability: of the cases where the two differ, as many should be won as lost, and
@@ -12,19 +12,22 @@ __all__ = ['FITNESS_RULES']
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #f5852f85
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 
-from .challenge import Challenge, Reason, Thresholds
-from .comparison import sign_test
+from ..foundation.targets import Targets
+from .challenge import Challenge, Reason
+from .comparison import chance_of_so_few, sign_test
 
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #e3e0ab7b
 def _rule_behaviour(
     challenge: Challenge,  # with cases by capability
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # does it do what any such model should?
     "Ask for the least mean pass rate."
-    required = f"{limits.minimum_behaviour:.0%} of the behavioural cases or more"
+    least = limits["minimum_behaviour"]
+    required = f"{least:.0%} of the behavioural cases or more"
     if not challenge.behaviour:
         return Reason("behaviour", False, "not measured", required)
     rates = {name: float(np.mean(own)) for name, (own, _) in challenge.behaviour.items()}
@@ -33,15 +36,43 @@ def _rule_behaviour(
         return Reason("behaviour", True, "not judged: no case knows the labels", required)
     cases = sum(len(own) for own, _ in challenge.behaviour.values())
     found = f"{mean:.1%} of {cases} cases, least in {worst}: {rates[worst]:.1%}"
-    return Reason("behaviour", mean >= limits.minimum_behaviour, found, required)
+    return Reason("behaviour", mean >= least, found, required)
+
+# %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #741b3bd6
+def _rule_kinds(
+    challenge: Challenge,  # with cases by capability
+    limits: Targets,  # what is asked
+) -> Reason:  # is there a kind of case that it mostly fails?
+    "Ask each kind of case for its own pass rate."
+    required, rule = (
+        "the pass rate agreed for each kind of case, beyond chance",
+        "kinds of behaviour",
+    )
+    asked = {name for name in challenge.behaviour if f"behaviour.{name}" in limits.known}
+    if not asked or not challenge.behaviour_judged:
+        reason = "not judged: no case knows the labels" if challenge.behaviour else "not measured"
+        return Reason(rule, bool(challenge.behaviour), reason, required)
+    measured, margins, broken = {}, {}, []
+    for name in sorted(asked):
+        own, floor = challenge.behaviour[name][0], limits[f"behaviour.{name}"]
+        margins[name] = float(np.mean(own)) - floor
+        measured[f"behaviour.{name}"] = f"{np.mean(own):.1%} of {len(own)} cases"
+        chance = chance_of_so_few(sum(own), len(own), rate=floor)
+        if margins[name] < 0 and chance <= limits["significance"] / len(asked):
+            broken.append(name)
+    decisive = broken or [min(margins, key=lambda name: margins[name])]
+    names = tuple(f"behaviour.{name}" for name in decisive)
+    told = "; ".join(f"{n.partition('.')[2]} {measured[n]}, asked {limits[n]:.0%}" for n in names)
+    found = told if broken else f"{len(asked)} kinds, nearest to its floor: {told}"
+    return Reason(rule, not broken, found, required, targets=names, measured=measured)
 
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #13897907
 def _rule_no_worse(
     challenge: Challenge,  # with cases by capability, of both
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # has it lost anything the champion can do?
     "Refuse a gain for which a capability is lost."
-    drop = limits.maximum_behaviour_drop
+    drop, alpha = limits["maximum_behaviour_drop"], limits["significance"]
     required = f"no drop of more than {drop:g} in any capability, beyond chance"
     both = {name: pair for name, pair in challenge.behaviour.items() if pair[1] is not None}
     if not both:
@@ -51,12 +82,34 @@ def _rule_no_worse(
         own, other = (np.asarray(column, dtype=bool) for column in pair)
         gains[name] = float(own.mean() - other.mean())
         chance = sign_test(int((other & ~own).sum()), int((own & ~other).sum()))
-        if gains[name] < -drop and chance <= limits.significance / len(both):
+        if gains[name] < -drop and chance <= alpha / len(both):
             lost.append(f"{name} {gains[name]:+.3f}")
     worst = min(gains, key=lambda name: gains[name])
     luck = ", within chance" if gains[worst] < -drop else ""
     found = f"{len(both)} capabilities, worst: {worst} {gains[worst]:+.3f}{luck}"
     return Reason("no behaviour worse", not lost, "; ".join(lost) or found, required)
+
+# %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #372a2ad6
+def _rule_calibration(
+    challenge: Challenge,  # with its certainty
+    limits: Targets,  # what is asked
+) -> Reason:  # does it know how sure it may be?
+    "Ask for probabilities that can be believed."
+    most, bins = limits["maximum_calibration_error"], challenge.certainty
+    required = f"certainty off by at most {most:g}, beyond chance"
+    if not bins:
+        return Reason("honest certainty", False, "not measured", required)
+    sure, right, share, answers = (
+        np.array([row[name] for row in bins], dtype=float)
+        for name in ("confidence", "accuracy", "share", "answers")
+    )
+    error = float((share * np.abs(sure - right)).sum())
+    # a binomial share misses its chance by |normal|: mean and spread, summed over independent bins
+    wide = share * np.sqrt(sure * (1 - sure) / answers)
+    reach = NormalDist().inv_cdf(1 - limits["significance"]) * np.sqrt(1 - 2 / np.pi)
+    luck = float(np.sqrt(2 / np.pi) * wide.sum() + reach * np.sqrt((wide**2).sum()))
+    found = f"off by {error:.3f}, of which luck may explain {min(luck, error):.3f}"
+    return Reason("honest certainty", error - luck <= most, found, required)
 
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #75e4add2
 def _step_above(
@@ -69,15 +122,28 @@ def _step_above(
 
 def _rule_latency(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # is it quick enough?
     "Ask for quick answers."
-    required, found = f"at most {limits.maximum_latency_ms:g} ms", challenge.latency_ms
+    most, found = limits["maximum_latency_ms"], challenge.latency_ms
+    required = f"at most {most:g} ms"
     if found is None:
         return Reason("latency", False, "not measured", required)
-    passed = found <= limits.maximum_latency_ms  # how quick exactly would differ from run to run
-    told = limits.maximum_latency_ms if passed else _step_above(found)
+    passed = found <= most  # how quick exactly would differ from run to run
+    told = most if passed else _step_above(found)
     return Reason("latency", passed, f"at most {told:g} ms for 99 of 100 texts", required)
+
+# %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #e1491573
+def _rule_size(
+    challenge: Challenge,  # with the size of its bundle
+    limits: Targets,  # what is asked
+) -> Reason:  # is it small enough to keep and to send?
+    "Ask for a bundle that is not too large."
+    most, found = limits["maximum_size_mb"], challenge.size_mb
+    required = f"at most {most:g} MB"
+    if found is None:
+        return Reason("size", False, "not measured", required)
+    return Reason("size", found <= most, f"{found:.1f} MB", required)
 
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #f8da896b
 def _as_checked(
@@ -91,7 +157,7 @@ def _as_checked(
 
 def _rule_alone(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # does it run where it shall serve?
     "Ask for a bundle that loads alone."
     required = "loads in a clean process and answers its golden texts"
@@ -100,7 +166,7 @@ def _rule_alone(
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #e4b20ba1
 def _rule_service(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # does the real service answer with it?
     "Ask for a service that answers over HTTP as the model does."
     required = "the real service starts with it and answers rightly"
@@ -109,7 +175,7 @@ def _rule_service(
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #81debdd6
 def _rule_return(
     challenge: Challenge,  # answers
-    limits: Thresholds,  # what is asked
+    limits: Targets,  # what is asked
 ) -> Reason:  # did it fail in the world?
     "Ask for a model that was not taken back, or for an approval."
     required = "never taken back, or a person with a role approves its return"
@@ -117,13 +183,17 @@ def _rule_return(
     passed = not challenge.withdrawn or bool(challenge.approved)
     return Reason("not taken back", passed, "; ".join(said) or "it never was", required)
 
-# %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #d257970f
-# In the order they are told.
-FITNESS_RULES: tuple[Callable[[Challenge, Thresholds], Reason], ...] = (
-    _rule_behaviour,
-    _rule_no_worse,
-    _rule_latency,
-    _rule_alone,
-    _rule_service,
-    _rule_return,
+# %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #89de7e8f
+_Rule = Callable[[Challenge, Targets], Reason]
+# In the order they are told, each with the targets whose numbers decide.
+FITNESS_RULES: tuple[tuple[_Rule, tuple[str, ...]], ...] = (
+    (_rule_behaviour, ("minimum_behaviour",)),
+    (_rule_kinds, ()),  # names those that decide
+    (_rule_no_worse, ("maximum_behaviour_drop",)),
+    (_rule_calibration, ("maximum_calibration_error",)),
+    (_rule_latency, ("maximum_latency_ms",)),
+    (_rule_size, ("maximum_size_mb",)),
+    (_rule_alone, ()),
+    (_rule_service, ()),
+    (_rule_return, ()),
 )

@@ -58,3 +58,24 @@ def test_a_message_is_scored_explained_and_corrected_by_keyboard_alone(browser, 
         shoot(page, f"demo-{language[:2].lower()}", whole=True)
     assert said == [] and all(url.startswith(service.address) for url in asked)
     context.close()
+
+
+def test_people_choose_between_several_models(browser, tmp_path, table_bundle, shoot):
+    lab = Settings(project=tmp_path, workspace=tmp_path / ".lab")
+    bundles = [f"feelings={table_bundle}", f"other={table_bundle}"]
+    with running_service(lab, bundle=bundles) as client:
+        page = browser.new_context(viewport={"width": 360, "height": 740}).new_page()
+        page.set_default_timeout(20_000)
+        page.goto(client.address)
+        page.get_by_label("Message").fill("a good day")
+        assert page.locator("#model option").all_inner_texts() == ["feelings", "other"]
+        page.keyboard.press("Tab")
+        page.keyboard.press("ArrowDown")  # another model answers at once
+        page.get_by_text("model other").wait_for()
+        score_id = page.locator("#origin a").inner_text()
+        assert client.read(score_id)["model"] == "other"
+        page.get_by_label("Model").select_option("feelings")
+        page.get_by_text("model feelings").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        shoot(page, "demo-several", whole=True)
+        page.context.close()

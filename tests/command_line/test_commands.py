@@ -18,6 +18,7 @@ from mlops_lab.foundation.chain import ChainLog
 from mlops_lab.foundation.errors import LabError
 from mlops_lab.foundation.records import read_json
 from mlops_lab.foundation.settings import read_settings
+from mlops_lab.serving.served_models import ModelWish
 
 PROJECT = Path(__file__).parents[2]
 HEAVY = ("tensorflow", "mlflow", "sklearn", "pandas", "numpy", "matplotlib", "papermill")
@@ -101,6 +102,7 @@ USAGE = {
     "two runs": (["status", "one", "two"], "unexpected extra argument"),
     "port too high": (["serve", "--port", "70000"], "not in the range"),
     "no such bundle": (["serve", "--bundle", "none"], "does not exist"),
+    "no such lab": (["serve", "--lab", "course=none"], "'none' does not exist"),
 }
 
 
@@ -396,9 +398,10 @@ def test_serve_hands_over_what_was_asked(invoke, here, monkeypatch):
 
     asked = []
     monkeypatch.setattr(launcher, "serve", lambda *words, **more: asked.append((words, more)))
-    answer = invoke("serve", "--port", "8123", "--bundle", here)
+    answer = invoke("serve", "--port", "8123", "--bundle", here, "--lab", f"course={here}")
     assert answer.exit_code == 0 and answer.stderr.startswith("http://127.0.0.1:8123 ")
-    assert asked == [((read_settings(),), {"port": 8123, "bundle": here})]
+    wishes = [ModelWish(here, "course", is_lab=True), ModelWish(here)]
+    assert asked == [((read_settings(),), {"port": 8123, "wishes": wishes})]
 
 
 def test_lab_hands_its_arguments_to_jupyterlab(invoke, monkeypatch):

@@ -49,7 +49,7 @@ def ask(call, port):
 def test_a_healthy_machine_has_no_complaint(ask):
     answer = ask()
     assert complaints(answer) == []
-    assert len(answer.stdout.splitlines()) == 9
+    assert len(answer.stdout.splitlines()) == 10
 
 
 HIDE = {
@@ -174,6 +174,38 @@ def test_wrong_settings_in_the_file_are_one_line_and_stay(ask, home, kind):
     assert (home / "settings.ini").read_bytes() == content
 
 
+CANVASES = {
+    "out of range": (
+        "targets:\n  minimum_macro_f1:\n    target: 50\n    unit: F1\n    reason: so\n",
+        "canvas.yaml line 3: minimum_macro_f1 = 50 is out of range; expected 0 to 1 F1",
+    ),
+    "unknown": ("target: {}\n", "line 1: the canvas has the unknown key 'target'; did you mean"),
+    "no YAML": ("targets: [\n", "canvas.yaml line 2: "),
+    "not text": (b"\xff\xfe", "canvas.yaml cannot be read"),
+}
+
+
+@pytest.mark.parametrize("kind", CANVASES)
+def test_a_broken_canvas_is_one_line_and_stays(ask, home, kind):
+    content, found = CANVASES[kind]
+    content = content if isinstance(content, bytes) else content.encode()
+    (home / "canvas.yaml").write_bytes(content)
+    [line] = complaints(ask())
+    assert line.startswith("canvas: ") and found in line
+    assert (home / "canvas.yaml").read_bytes() == content
+
+
+def test_the_canvas_that_holds_is_named_with_what_differs_from_it(ask, home):
+    assert "canvas: the lab's own, 24 targets\n" in ask().stdout
+    (home / "canvas.yaml").write_text("title: Ours\n")
+    told = ask(targets="minimum_macro_f1: 0.6").stdout
+    assert "canvas.yaml, 24 targets, some by the setting targets (minimum_macro_f1: 0.6)" in told
+    [line] = complaints(ask(targets="minimum_macro_f1: 0.4", env="prod"))
+    assert line.startswith("canvas: the setting targets asks for minimum_macro_f1 = 0.4 in [prod]")
+    [line] = complaints(ask(canvas_file="ours.yaml"))
+    assert line.startswith("canvas: canvas_file names ") and "which is not there" in line
+
+
 def change_a_digit(lines):
     return [lines[0], lines[1].replace(b'"n":1', b'"n":7'), *lines[2:]]
 
@@ -227,7 +259,7 @@ def test_machines_get_the_same_findings(ask, call, port):
 
 def test_settings_may_come_from_the_caller(settings, lab):
     names = [finding.name for finding in examine(settings)]
-    assert names[3:5] == ["settings", "workspace"] and len(set(names)) == 9
+    assert names[3:6] == ["settings", "canvas", "workspace"] and len(set(names)) == 10
 
 
 def test_a_full_disk_is_told_before_it_is_full(tmp_path):

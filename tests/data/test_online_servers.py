@@ -1,17 +1,13 @@
 """The online store on real PostgreSQL and Redis servers, started here and stopped again."""
 
 import os
-import pwd
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
+from postgres_server import free_port, running_postgres, start, stop
 
 from mlops_lab.data.feature_store import FeatureStore, describe_freshness, find_differences
 from mlops_lab.data.feature_view import Feature, FeatureView, author_activity, compute_features
@@ -24,69 +20,11 @@ PEOPLE = [f"p{(place * 7_919) % 10_000}" for place in range(len(EVENTS))]
 TABLE = compute_features(VIEW, EVENTS.assign(author=PEOPLE))
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-def start(command: list[str], port: int, **options) -> subprocess.Popen:
-    """Start a server and wait until its port answers."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen(command, **quiet, **options)
-    end = time.monotonic() + 40
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return server
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"{command[0]} does not answer")
-
-
-def stop(server: subprocess.Popen) -> None:
-    server.send_signal(signal.SIGINT)
-    server.wait(timeout=20)
-
-
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory):
     """The address of a PostgreSQL server of our own."""
-    pytest.importorskip("psycopg")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    initdb = shutil.which("initdb") or (str(found[-1]) if found else None)
-    if not initdb:
-        pytest.skip("no PostgreSQL server here")
-    folder = tmp_path_factory.mktemp("postgres")
-    options: dict = {}
-    if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        options = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "cwd": "/"}
-        shutil.chown(folder, "nobody")
-        for parent in folder.parents:  # pytest keeps its folders to itself
-            if parent == Path(tempfile.gettempdir()):
-                break
-            parent.chmod(parent.stat().st_mode | 0o011)
-    secret = folder.parent / "secret"
-    secret.write_text("hush")
-    secret.chmod(0o644)
-    data = folder / "data"
-    words = ["-D", str(data), "-U", "lab", "--auth=scram-sha-256", f"--pwfile={secret}", "-N"]
-    subprocess.run([initdb, *words], check=True, capture_output=True, **options)
-    port = free_port()
-    program = str(Path(initdb).resolve().with_name("postgres"))
-    fast = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-k", str(folder)]
-    server = start([program, "-D", str(data), "-p", str(port), *fast], port, **options)
-    address = f"postgresql://lab:hush@127.0.0.1:{port}/postgres"
-    import psycopg
-
-    for _ in range(200):
-        try:
-            psycopg.connect(address).close()
-            break
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-    yield address
-    stop(server)
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

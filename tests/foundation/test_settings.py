@@ -45,7 +45,7 @@ def test_nearest_settings_file_upwards_is_the_project(tmp_path):
         ("[DEFAULT]\nport = x\n[dev]\n", {}, ["port", "'x'", "a whole number"]),
         ("[DEFAULT]\nport = 0\n[dev]\n", {}, ["port", "'0'", "1 to 65535"]),
         ("[DEFAULT]\ntask = mood\n[dev]\n", {}, ["task", "'mood'", "emotion or sentiment"]),
-        ("[DEFAULT]\nsignificance = 2\n[dev]\n", {}, ["significance", "out of range"]),
+        ("[DEFAULT]\ncanary_alpha = 2\n[dev]\n", {}, ["canary_alpha", "out of range"]),
         ("[develop]\n", {}, ["[develop]", "did you mean 'dev'"]),
         ("[prod]\n", {}, ["[dev]", "is not in settings.ini"]),
         ("no section", {}, ["cannot be read"]),

@@ -109,3 +109,22 @@ def test_an_own_task_and_an_empty_suite_have_a_card_too(facts):
     text = as_markdown(own)
     assert "like those it learned from" in text and "## Behaviour" not in text
     assert "not named in settings.ini" in text
+
+
+def test_what_was_agreed_stands_beside_what_was_found_in_either_language(facts):
+    asked = [
+        {"target": "maximum_latency_ms", "value": 20, "unit": "ms", "found": "at most 20 ms"}
+        | {"source": "canvas.yaml line 7", "reason": {"en": "a page <waits>", "es": "espera"}},
+        {"target": "minimum_rows", "value": 30, "unit": "rows", "found": "300"}
+        | {"source": "the setting targets", "reason": {}},
+    ]
+    told = replace(facts, targets=asked)
+    assert "What was agreed" not in as_markdown(facts, "en")
+    lines = as_markdown(told, "es").splitlines()
+    start = lines.index("## Lo acordado y lo hallado")
+    wanted = "| mayor tiempo para un texto (percentil 99) | 20 ms | at most 20 ms |"
+    assert lines[start + 4] == f"{wanted} canvas.yaml line 7 | espera |"
+    assert (
+        lines[start + 5] == "| filas de prueba mínimas | 30 filas | 300 | the setting targets |  |"
+    )
+    assert "a page &lt;waits&gt;" in as_html(told, "en")

@@ -13,6 +13,7 @@ from serving_examples import KeywordScorer
 from mlops_lab.foundation.errors import LabError
 from mlops_lab.foundation.settings import read_settings
 from mlops_lab.serving import launcher
+from mlops_lab.serving.served_models import read_wishes
 
 
 class Errs(KeywordScorer):
@@ -75,12 +76,14 @@ def load(folder):
 if __name__ == "__main__":  # the process of the shadow copies imports this file
     parser = ArgumentParser()
     parser.add_argument("--port", type=int)
-    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--bundle", action="append", default=[])
+    parser.add_argument("--lab", action="append", default=[])
     parser.add_argument("--with-parent", action="store_true")
     options = parser.parse_args()
     if options.with_parent:
         launcher._leave_with_parent()
     try:
-        launcher.serve(read_settings(), port=options.port, bundle=options.bundle, load=load)
+        wishes = read_wishes(options.lab, options.bundle)
+        launcher.serve(read_settings(), port=options.port, wishes=wishes, load=load)
     except LabError as problem:
         sys.exit(str(problem))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from mlops_lab.foundation.workspace import open_workspace
 from mlops_lab.models.scorer import load_scorer
 from mlops_lab.serving.bundling import BundleWish, make_bundle
 from mlops_lab.serving.launcher import running_service
+from mlops_lab.serving.manifests import ReleaseFacts
 from mlops_lab.serving.sbom import SERVING_PACKAGES, list_packages
 from mlops_lab.serving.smoke_test import smoke_test
 from mlops_lab.tracking.release import check_release, open_release
@@ -96,6 +98,7 @@ from mlops_lab.serving.model_source import folder_source
 from mlops_lab.serving.score_store import ScoreStore
 from mlops_lab.serving.service import create_app
 import mlops_lab.serving.launcher
+import mlops_lab.serving.served_models
 
 store = ScoreStore(Path(sys.argv[1]) / "scores.db")
 app = create_app(Settings(), folder_source(Path("model"), load_scorer), store)
@@ -240,6 +243,50 @@ def test_the_container_is_careful(bundle):
     for name in ("kserve.yaml", "seldon.yaml"):
         notes = yaml.safe_load((bundle / name).read_text())["metadata"]["annotations"]
         assert notes["mlops-lab/bundle-digest"] == seal["digest"]
+
+
+# What the manifests use of the published definitions (serving.kserve.io/v1beta1 InferenceService,
+# mlops.seldon.io/v1alpha1 Model), told by name and type; benchmarks/serving/manifest_check.py reads
+# them by the whole definitions.
+PREDICTOR = {"containers": list, "securityContext": dict, "volumes": list}
+CONTAINER = {"name": str, "image": str, "ports": list, "env": list, "resources": dict}
+CONTAINER |= {"readinessProbe": dict, "livenessProbe": dict, "volumeMounts": list}
+CONTAINER |= {"securityContext": dict}
+SELDON_MODEL = {"storageUri": str, "requirements": list, "memory": str}
+
+
+def test_the_manifests_hold_what_the_definitions_know_and_nothing_else(bundle):
+    kserve, seldon = (
+        yaml.safe_load((bundle / name).read_text()) for name in ("kserve.yaml", "seldon.yaml")
+    )
+    predictor = kserve["spec"]["predictor"]
+    for told, known in (
+        (predictor, PREDICTOR),
+        (predictor["containers"][0], CONTAINER),
+        (seldon["spec"], SELDON_MODEL),
+    ):
+        assert {key: type(value) for key, value in told.items()} == known
+    assert kserve["spec"].keys() == {"predictor"} and len(predictor["containers"]) == 1
+    notes = kserve["metadata"]["annotations"]
+    assert all(isinstance(value, str) for value in notes.values())
+    assert notes["serving.kserve.io/deploymentMode"] == "RawDeployment"
+    assert re.fullmatch(r"[0-9]+(Ki|Mi|Gi)", seldon["spec"]["memory"])
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("emotions-blend", "emotions-blend"),
+        ("28 Emotions", "model-28-emotions"),
+        ("x" * 49 + "-yz", "x" * 49),
+        ("ñ", "model"),
+        ("", "model"),
+        ("-a-", "a"),
+    ],
+)
+def test_every_name_becomes_one_that_clusters_accept(name, slug):
+    found = ReleaseFacts(name, "1", "sha256:a", ("joy",), "emotion", "image").slug
+    assert found == slug and re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", found)
 
 
 MLFLOW = """

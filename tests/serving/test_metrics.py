@@ -34,8 +34,8 @@ def test_requests_are_counted_by_route_and_status():
     metrics = ServiceMetrics()
     for status in (200, 200, 422):
         metrics.saw_request("/score", status, seconds=0.001)
-    metrics.saw_text("3", "joy")
+    metrics.saw_text("emotions", "3", label="joy")
     lines = families_text(metrics.families()).splitlines()
     assert 'mlops_lab_requests_total{route="/score",status="200"} 2' in lines
-    assert 'mlops_lab_texts_total{version="3",label="joy"} 1' in lines
+    assert 'mlops_lab_texts_total{model="emotions",version="3",label="joy"} 1' in lines
     assert sum(line.startswith("# TYPE") for line in lines) == 3

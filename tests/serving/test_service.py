@@ -240,7 +240,7 @@ def test_metrics_count_what_happened(app):
     text = call(app, "GET", "/metrics").body.decode()
     assert 'mlops_lab_requests_total{route="/score",status="200"} 1' in text
     assert 'mlops_lab_requests_total{route="/score",status="422"} 1' in text
-    assert 'mlops_lab_texts_total{version="7",label="joy"} 1' in text
+    assert 'mlops_lab_texts_total{model="keywords",version="7",label="joy"} 1' in text
 
 
 def test_pages_are_sent_with_their_policy(app):

@@ -1,4 +1,6 @@
-"""Challengers that are known to be worse, equal, better or wrong get the verdict they deserve."""
+"""Challengers that are known to be worse, equal, better or wrong get the verdict they deserve.
+
+The same table twice: texts with one label each, and texts that may have several."""
 
 import json
 from pathlib import Path
@@ -7,6 +9,7 @@ from shutil import copytree
 import numpy as np
 import pandas as pd
 import pytest
+from tracking_examples import FIT, agreed
 
 from mlops_lab.data.leaks import find_leaks
 from mlops_lab.data.segregation import leakage_report, split_frame
@@ -15,36 +18,54 @@ from mlops_lab.foundation.records import digest_file
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.models.behaviour import ask_model, compare_behaviour
 from mlops_lab.models.evaluation import find_slices
+from mlops_lab.models.judging import given_answers, true_answers
 from mlops_lab.models.scorer import check_alone
-from mlops_lab.models.tasks import label_space
+from mlops_lab.models.tasks import task_of
 from mlops_lab.models.training import train_candidate, write_bundle
 from mlops_lab.serving.service_check import check_service
-from mlops_lab.tracking.challenge import Challenge, Thresholds
+from mlops_lab.tracking.challenge import Challenge
+from mlops_lab.tracking.comparison import mcnemar
 from mlops_lab.tracking.gate import judge
 
-SERVED = {"passed": True, "message": "it answers"}
-LIMITS = Thresholds(minimum_macro_f1=0.3)
+LIMITS = agreed(minimum_macro_f1=0.3)
+
+
+def write_pairs():
+    """Messages of the world; every other one is two of them, with the labels of both."""
+    first, second = (world_frame(6_000, seed=seed, task="sentiment") for seed in (11, 12))
+    twice = np.arange(len(first)) % 2 == 0
+    pairs = zip(first["label"], second["label"], twice, strict=True)
+    both = [sorted({one, other} if two else {one}) for one, other, two in pairs]
+    text = first["text"].where(~twice, first["text"] + " " + second["text"])
+    return first.assign(text=text, labels=["|".join(one) for one in both])
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["one label", "several labels"])
+def several(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def splits():
-    return split_frame(world_frame(6_000, seed=11, task="sentiment"), seed=7)
+def splits(several):
+    frame = write_pairs() if several else world_frame(6_000, seed=11, task="sentiment")
+    return split_frame(frame, seed=7)
 
 
 @pytest.fixture(scope="module")
-def champion(splits):
+def champion(splits, several):
     """A real model of few rows, so that a better one can be planted."""
     train = splits["train"].head(500)
-    task = label_space("sentiment", train["label"])
+    task = task_of("several" if several else "sentiment", train)
     return train_candidate("tfidf_logistic", train, dev=splits["dev"], task=task)
 
 
 @pytest.fixture(scope="module")
 def given(splits, champion):
-    """Truth and the champion's answers on the test rows."""
+    """Test rows, truth, and the champion's answers to them."""
     test = splits["test"]
-    truth = test["label"].to_numpy(str)
-    return test, truth, np.array(champion.scorer.score(test["text"].tolist()).top)
+    scores = champion.scorer.score(test["text"].tolist())
+    assert bool(scores.thresholds) == ("labels" in test)
+    return test, np.array(true_answers(test, scores)), np.array(given_answers(scores))
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +79,14 @@ def mend(truth, answers, count, rows=None, seed=3):
     rows = np.ones(len(truth), bool) if rows is None else rows
     pool = np.flatnonzero(rows & ((answers != truth) if count > 0 else (answers == truth)))
     picked = rng.choice(pool, size=min(abs(count), len(pool)), replace=False)
-    others = [rng.choice(sorted(set(truth) - {truth[i]})) for i in picked]
+    others = [rng.choice(sorted(set(truth) - {truth[i]})) for i in picked]  # other sets, if several
     mended[picked] = truth[picked] if count > 0 else others
     return mended
 
 
 def verdict(given, answers, behaved, **changes):
     test, truth, champion = given
-    checks = {"latency_ms": 1.0, "serving": SERVED, "service": SERVED, **behaved, **changes}
+    checks = {**FIT, **behaved, "several": "labels" in test, **changes}
     return judge(Challenge(truth, answers, champion, find_slices(test), **checks), LIMITS)
 
 
@@ -96,7 +117,8 @@ def test_a_better_one_that_is_broken_for_one_group_is_refused(given, behaved):
     spanish = (test["language"] == "es").to_numpy()
     mixed = mend(truth, mend(truth, champion, 100, ~spanish), -30, spanish)
     judged = verdict(given, mixed, behaved)
-    assert failed(judged) == ["no group worse"] and "language es -0." in " ".join(judged.as_lines())
+    assert failed(judged) == ["no group worse", "no group left behind"]
+    assert "language es -0." in " ".join(judged.as_lines())
 
 
 def test_a_better_one_that_lost_a_capability_is_refused(given, behaved):
@@ -140,8 +162,10 @@ def test_one_that_saw_the_test_rows_is_refused_for_that_reason(given, behaved, s
 
 def test_one_that_reads_the_label_in_the_text_is_refused_for_that_reason(given, behaved):
     test, truth, champion = given
-    marked = test.assign(text=test["text"] + " __label__" + test["label"])
-    judged = verdict(given, truth, behaved, leaks=find_leaks(marked, []))
+    several = "labels" in test
+    signs = [" ".join(f"__label__{part}" for part in row.split("|")) for row in truth]
+    marked = test.assign(text=test["text"] + " " + signs)
+    judged = verdict(given, truth, behaved, leaks=find_leaks(marked, [], several=several))
     assert failed(judged) == ["no leak"] and "__label__" in judged.as_lines()[4]
     unknown = verdict(given, truth, behaved)  # nobody knows how, but it is too good to be true
     assert failed(unknown) == ["no leak"] and "to 1.000" in unknown.as_lines()[4]
@@ -154,14 +178,24 @@ def test_equal_challengers_drawn_again_and_again_seldom_pass(given, behaved):
     right = {label: (champion == truth)[truth == label].mean() for label in set(truth)}
     share = np.array([right[label] for label in truth])
     labels = np.array(sorted(set(truth)))
-    limits = Thresholds(minimum_macro_f1=0.0)
-    checks = {"latency_ms": 1.0, "serving": SERVED, "service": SERVED, **behaved}
+    limits = agreed(minimum_macro_f1=0.0)
+    checks = {**FIT, **behaved, "several": "labels" in test}
 
     def draw():
-        wrong = labels[(np.searchsorted(labels, truth) + rng.integers(1, 3, len(truth))) % 3]
-        return np.where(rng.random(len(truth)) < share, truth, wrong)
+        places = np.searchsorted(labels, truth) + rng.integers(1, len(labels), len(truth))
+        return np.where(rng.random(len(truth)) < share, truth, labels[places % len(labels)])
 
     for _ in range(200):
         judged = judge(Challenge(truth, draw(), draw(), find_slices(test), **checks), limits)
         passed += judged.passed
-    assert passed / 200 <= limits.significance
+    assert passed / 200 <= limits["significance"]
+
+
+def test_a_text_of_several_labels_is_one_trial():
+    """Counting each label would take ten lucky texts for forty lucky labels."""
+    truth, full, none = ["a|b|c|d"] * 10, ["d|c|b|a"] * 10, ["e"] * 10
+    assert mcnemar(Challenge(truth, full, none, several=True))[:2] == (10, 0)
+    partly = Challenge(truth, ["a|b|c"] * 10, ["a|b"] * 10, several=True)
+    assert mcnemar(partly)[:2] == (10, 0)  # neither set is right, one is nearer
+    too_many = Challenge(["a"] * 10, ["a|b"] * 10, ["a"] * 10, several=True)
+    assert mcnemar(too_many)[:2] == (0, 10)
