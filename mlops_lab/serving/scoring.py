@@ -273,6 +273,6 @@ def service_families(
     service: ScoringService,  # at work
 ) -> list[Family]:  # all its metrics
     "Give the metrics of this moment."
-    gauges = (("texts_in_work", service.in_work), ("rows_waiting", service.store.waiting))
-    now = [Family(f"mlops_lab_{n}", "gauge", "Now.", (("", {}, v),)) for n, v in gauges]
+    gauges = {"texts_in_work": service.in_work} | service.store.gauges()
+    now = [Family(f"mlops_lab_{n}", "gauge", "Now.", (("", {}, v),)) for n, v in gauges.items()]
     return service.metrics.families() + now + service.source.families()
