@@ -10,8 +10,9 @@ in the end. If the process that started it dies, the service notices its closed 
 # %% auto #0
 __all__ = ['serve', 'main', 'running_service']
 
-# %% ../../notebooks/60_serving/23_launcher.ipynb #06d0ff23
+# %% ../../notebooks/60_serving/23_launcher.ipynb #9104d238
 import argparse
+import gc
 import json
 import os
 import secrets
@@ -142,6 +143,7 @@ def serve(
     "Serve until the process is told to stop."
     import uvicorn
 
+    from mlops_lab.serving.exchange import joining_protocol
     from mlops_lab.serving.service import check_binding, create_app
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the store is closed in order
@@ -155,11 +157,13 @@ def serve(
     with closing(store), _watched(source, store, log, keys=keys):
         app = create_app(settings, source, store, keys=keys)
         config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
+        config.http = joining_protocol()
         config.server_header, config.timeout_graceful_shutdown = False, _GRACE_S
         config.ws = "none"  # no route speaks it
         listener.listen(2048)
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()
+        gc.freeze()  # what is loaded stays, and is not looked through again and again
         uvicorn.Server(config).run(sockets=[listener])
 
 # %% ../../notebooks/60_serving/23_launcher.ipynb #8caf1a45

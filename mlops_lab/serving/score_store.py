@@ -57,10 +57,11 @@ class ScoreStore:
         mask: Callable[[str], str] | None = None,  # changes a text before it is stored
     ) -> None:
         self._mask, self._engine = mask, open_engine(address, power_safe=power_safe)
-        self._keeper = _open_keeper(self._engine)
-        self._queue = WriteQueue(partial(_write, self._engine, self._keeper), limit=queue_limit)
-        self._short_way = None if power_safe or mask else _open_short_way(self._keeper)
-        self.gauges = partial(_gauges, self._queue, self._keeper)
+        keeper = _open_keeper(self._engine)
+        self._queue = WriteQueue(partial(_write, self._engine, keeper), limit=queue_limit)
+        self._short_way = None if power_safe or mask else keeper and RowFile(keeper.path, keeper)
+        self._close = partial(_close, self._engine, self._queue, keeper, self._short_way)
+        self.gauges = partial(_gauges, self._queue, keeper)
         self.read = partial(read_score, self._engine)
         self.count = partial(count_scores, self._engine)
         self.known = partial(_find_known, self._engine)
@@ -107,9 +108,7 @@ class ScoreStore:
 
     def close(self) -> None:
         "Write what is waiting, then let go of the database."
-        self._queue.close()
-        _close(self._keeper, self._short_way)
-        self._engine.dispose()
+        self._close()
 
 # %% ../../notebooks/60_serving/06_score_store.ipynb #ecc254a1
 def _masked(
@@ -159,19 +158,15 @@ def _open_keeper(
         _leave_log(connection.connection.driver_connection)
     return LogKeeper(path)
 
-
-def _open_short_way(
-    keeper: LogKeeper | None,  # of the log of a file
-) -> RowFile | None:  # None: not a file of SQLite
-    return RowFile(keeper.path, keeper) if keeper is not None else None
-
-# %% ../../notebooks/60_serving/06_score_store.ipynb #b7a45a7a
+# %% ../../notebooks/60_serving/06_score_store.ipynb #426e206a
 def _close(
-    *parts: LogKeeper | RowFile | None,  # of a store
+    engine: Engine,  # of the score database
+    *parts: WriteQueue | LogKeeper | RowFile | None,  # of a store, in their order
 ) -> None:
     for part in parts:
         if part is not None:
             part.close()
+    engine.dispose()
 
 
 def _leave_log(
