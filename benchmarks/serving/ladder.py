@@ -16,6 +16,7 @@ import uvicorn
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.models.scorer import load_scorer
 from mlops_lab.serving import messages, scoring, service
+from mlops_lab.serving.exchange import joining_protocol
 from mlops_lab.serving.model_source import folder_source
 from mlops_lab.serving.score_store import ScoreStore
 
@@ -24,6 +25,9 @@ class NoStore:
     """Takes records and forgets them."""
 
     waiting = 0
+
+    def gauges(self):
+        return {}
 
     def save_now(self, records):
         return True
@@ -62,7 +66,7 @@ def main():
         config = uvicorn.Config(
             app, port=port, log_level="warning", access_log=False, proxy_headers=False
         )
-        config.server_header = False
+        config.http, config.server_header = joining_protocol(), False
         uvicorn.Server(config).run()
 
 

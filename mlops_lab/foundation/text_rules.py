@@ -101,19 +101,22 @@ _PIECES, _PIECE_CHARS = 50_000, 40  # remembered at most, and no longer than thi
 def _remembering(
     apply: Callable[[str], str],  # cleans one text
 ) -> Callable[[str], str]:  # the same, faster
-    plain: set[str] = set()
+    known: dict[str, str] = {}
+    keeps_gaps = apply("a  b") == "a  b"
 
     def clean(text: str) -> str:
         if not isinstance(text, str):
             raise TypeError(f"a cleaner takes a string, not {type(text).__name__}")
         pieces = text.split(" ")
-        if plain.issuperset(pieces):
-            return text
-        if len(plain) > _PIECES:
-            plain.clear()
-        new = {piece for piece in pieces if 0 < len(piece) <= _PIECE_CHARS} - plain
-        plain.update(piece for piece in new if apply(piece) == piece)
-        return apply(text)
+        try:
+            found = map(known.__getitem__, pieces)
+            return " ".join(found if keeps_gaps else filter(None, found))
+        except KeyError:
+            if len(known) > _PIECES:
+                known.clear()
+            new = {piece for piece in pieces if len(piece) <= _PIECE_CHARS}.difference(known)
+            known.update((piece, apply(piece)) for piece in new)
+            return apply(text)
 
     return clean
 

@@ -15,6 +15,7 @@ __all__ = ['bag_weights', 'inverse_frequency', 'sigmoid', 'softmax', 'answer_pro
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -79,8 +80,9 @@ def softmax(
     logits: np.ndarray,  # any numbers, one row per text
 ) -> np.ndarray:  # rows that add up to one
     "Turn logits into probabilities."
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    powers = np.exp(logits - np.maximum.reduce(logits, axis=1, keepdims=True))
+    powers /= np.add.reduce(powers, axis=1, keepdims=True)
+    return powers
 
 
 def answer_probabilities(
@@ -115,6 +117,23 @@ class CompiledForm:
         changed = {slope: getattr(self, slope) * factor}
         return replace(self, **changed, **{offset: getattr(self, offset) * factor + shift})
 
+# %% ../../notebooks/30_models/04_bag_model.ipynb #438e218d
+_PART, _TEXTS = 1_000, 64  # features added up, and texts looked up at once
+
+
+def _said(
+    weights: np.ndarray,  # of the features of one text, before it is brought to length one
+    rows: np.ndarray,  # what each of them says
+) -> np.ndarray | float:  # logits without bias
+    if not weights.size:
+        return 0.0
+    length = math.sqrt(max(weights.dot(weights), 1e-12))
+    said = weights[:_PART].dot(rows[:_PART])
+    for begin in range(_PART, len(weights), _PART):
+        said += weights[begin : begin + _PART].dot(rows[begin : begin + _PART])
+    said /= length
+    return said
+
 # %% ../../notebooks/30_models/04_bag_model.ipynb #31c1f6ab
 _ARRAYS = ("table", "bias", "importance")
 
@@ -138,38 +157,25 @@ class BagModel(CompiledForm):
         bags: Bags,  # features of texts
     ) -> np.ndarray:  # one row per text, float32
         "Add up what each feature says about each label."
-        if len(bags) == 1:
-            return _logits_of_one(self, bags)
-        weights = bag_weights(bags, self.importance)
-        result = self.bias[None].repeat(len(bags), axis=0)
-        for row, last in stretches(bags.starts, _BLOCK):
-            begin, end = bags.starts[row], bags.starts[last]
-            said = self.table.take(bags.ids[begin:end], axis=0) * weights[begin:end, None]
-            (filled,) = (bags.starts[row + 1 : last + 1] != bags.starts[row:last]).nonzero()
-            if filled.size:
-                filled += row
-                result[filled] += np.add.reduceat(said, bags.starts[filled] - begin, axis=0)
+        result = np.zeros((len(bags), len(self.bias)), np.float32)
+        for first in range(0, len(bags), _TEXTS):
+            starts = bags.starts[first : first + _TEXTS + 1].tolist()
+            inside = slice(starts[0], starts[-1])
+            weights = np.log(bags.counts[inside])
+            weights += 1.0
+            if self.importance is not None:
+                weights *= self.importance.take(bags.ids[inside])
+            rows = self.table.take(bags.ids[inside], axis=0)
+            for text, (begin, end) in enumerate(pairwise(starts), first):
+                part = slice(begin - starts[0], end - starts[0])
+                result[text] = _said(weights[part], rows[part])
+        result += self.bias
         return result
 
     def arrays(self) -> dict[str, np.ndarray]:
         "The arrays that make up the model."
         named = {name: getattr(self, name) for name in _ARRAYS}
         return {name: array for name, array in named.items() if array is not None}
-
-# %% ../../notebooks/30_models/04_bag_model.ipynb #2c82e5b2
-def _logits_of_one(
-    model: BagModel,  # that answers
-    bags: Bags,  # features of one text
-) -> np.ndarray:  # one row, float32
-    weights = np.log(bags.counts)
-    weights += 1.0
-    if model.importance is not None:
-        weights *= model.importance.take(bags.ids)
-    row = np.zeros(len(weights), np.intp)
-    square = np.bincount(row, weights * weights, minlength=1)[0]  # sums like `bag_weights`
-    weights /= np.float32(math.sqrt(max(square, 1e-12)))
-    said = model.table.take(bags.ids, axis=0) * weights[:, None]
-    return model.bias + np.add.reduceat(said, row[:1], axis=0) if len(row) else model.bias[None]
 
 # %% ../../notebooks/30_models/04_bag_model.ipynb #427e7a1c
 def bag_model_from_arrays(

@@ -13,7 +13,6 @@ __all__ = ['PieceReader', 'PlainReader', 'make_reader']
 # %% ../../notebooks/30_models/05_piece_reader.ipynb #81498926
 from collections.abc import Callable, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,13 +27,12 @@ _RECENT = 256  # texts whose measures are kept until the next are read
 
 
 class _Piece(NamedTuple):
-    words: list[str]  # its tokens
+    words: tuple[str, ...]  # its tokens
     ids: bytes  # int32 feature numbers of these words
-    lettered: int  # words that begin with a letter
-    unknown: int  # those of them that training did not know
+    counts: int  # its words; from bit 20 on those of letters, from bit 40 on the unknown of them
 
 
-_WORDS, _IDS, _LETTERED, _UNKNOWN = map(itemgetter, range(4))  # faster than attributes
+_COUNT = 2**20 - 1  # bits of one count: a text has 20,000 characters at most
 
 
 def _read_piece(
@@ -45,7 +43,8 @@ def _read_piece(
     ids = [i for word in words for i in features.word_ids(word)]
     lettered = [word for word in words if word[0].isalpha()]
     unknown = round(features.unknown_share(lettered) * len(lettered))
-    return _Piece(words, np.array(ids, np.int32).tobytes(), len(lettered), unknown)
+    counts = len(words) | len(lettered) << 20 | unknown << 40
+    return _Piece(tuple(words), np.array(ids, np.int32).tobytes(), counts)
 
 # %% ../../notebooks/30_models/05_piece_reader.ipynb #a1ada10b
 def _counted(
@@ -89,14 +88,18 @@ class PieceReader:
     ) -> None:
         self._features, self._pairs = features, _pair_reader(features)
         self._pieces: dict[str, _Piece] = {}
-        self._recent: dict[str, tuple[int, int, int]] = {}
+        self._recent: dict[str, int] = {}
 
-    def _read(self, text: str) -> tuple[list[str], bytes, tuple[int, int, int]]:
-        known, pieces = self._pieces.get, text[:_TEXT_LIMIT].split()
-        reads = [known(piece) or self._remember(piece) for piece in pieces]
-        words = list(chain.from_iterable(map(_WORDS, reads)))
-        counts = len(words), sum(map(_LETTERED, reads)), sum(map(_UNKNOWN, reads))
-        return words, b"".join(map(_IDS, reads)), counts
+    def _read(self, text: str) -> tuple[list[str], bytes, int]:
+        pieces = text[:_TEXT_LIMIT].split()
+        if not pieces:
+            return [], b"", 0
+        try:
+            reads = [*map(self._pieces.__getitem__, pieces)]
+        except KeyError:
+            reads = [self._pieces.get(piece) or self._remember(piece) for piece in pieces]
+        words, ids, counts = zip(*reads, strict=True)
+        return list(chain.from_iterable(words)), b"".join(ids), sum(counts)
 
     def _remember(self, piece: str) -> _Piece:
         read = _read_piece(piece, self._features)
@@ -135,9 +138,10 @@ class PieceReader:
         text: str,  # any text
     ) -> dict:  # chars, words and oov_rate (share of unknown words)
         "Measure one text."
-        words, lettered, unknown = self._recent.get(text) or self._read(text)[2]
-        share = unknown / lettered if lettered else 0.0
-        return {"chars": len(text), "words": words, "oov_rate": round(share, 4)}
+        counts = self._recent.get(text) or self._read(text)[2]
+        lettered = counts >> 20 & _COUNT
+        share = (counts >> 40) / lettered if lettered else 0.0
+        return {"chars": len(text), "words": counts & _COUNT, "oov_rate": round(share, 4)}
 
 # %% ../../notebooks/30_models/05_piece_reader.ipynb #9b8c6dfb
 class PlainReader:

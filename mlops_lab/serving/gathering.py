@@ -80,23 +80,58 @@ class _Pace:
             weight = min(size / 32, 1.0) / 2 if self.item_s else 1.0
             self.item_s = max(self.item_s + weight * (took / size - self.item_s), 1e-9)
 
+# %% ../../notebooks/60_serving/02_gathering.ipynb #e4fba630
+class _Worker:
+    "Works for several callers at once, or for each where that fails."
+
+    def __init__(
+        self,
+        work: Callable[[list], list | Awaitable[list]],  # one result per item, now or later
+        final: type[Exception] | tuple,  # after these no part is tried by itself
+    ) -> None:
+        self._work, self._final = work, final
+
+    def do(self, parts: list[_Part]) -> list | Awaitable[list]:
+        "Give one result per item of all parts, now or later."
+        try:
+            found = self._work([item for part in parts for item in part.items]) if parts else []
+        except Exception as problem:
+            return self._failed(parts, problem)
+        return found if isinstance(found, list) else self._awaited(parts, found)
+
+    async def _awaited(self, parts: list[_Part], found: Awaitable[list]) -> list:
+        try:
+            return await found
+        except Exception as problem:
+            return await self._failed(parts, problem)
+
+    async def _failed(self, parts: list[_Part], problem: Exception) -> list:
+        if len(parts) > 1 and not isinstance(problem, self._final):
+            for part in parts:
+                found = self.do([part])
+                _tell([part], found if isinstance(found, list) else await found)
+        for part in parts:
+            if not part.done.done():
+                part.done.set_exception(problem)
+        return [None for part in parts for _ in part.items]
+
 # %% ../../notebooks/60_serving/02_gathering.ipynb #4573ee81
 class Gathering:
     "Joins the work of callers who come in the same moment."
 
     def __init__(
         self,
-        work: Callable[[list], Awaitable[list]],  # items in, one result per item out
+        work: Callable[[list], list | Awaitable[list]],  # one result per item, now or later
         *,
         most: int = 128,  # items at once, about; more wait for the next batch
         batches: int = 2,  # at work at a time: one is stored while the next is scored
         final: type[Exception] | tuple = (),  # after these no part is tried by itself
         patience_s: float = 1.0,  # parts that waited longer are refused
     ) -> None:
-        self._work, self._most, self._final, self._batches = work, most, final, batches
+        self._worker, self._most, self._batches = _Worker(work, final), most, batches
         self._patience_s, self._items, self._pace = patience_s, 0, _Pace()
         self._waiting, self._open = deque(), deque()
-        self._tasks: set[asyncio.Task] = set()
+        self._tasks, self._is_planned = set(), False  # of batches that wait for something
 
     def delay_s(self) -> float:
         "Seconds a newcomer would wait, or the oldest caller has."
@@ -114,8 +149,7 @@ class Gathering:
         self._waiting.append(part)
         self._open.append(part)
         self._items += len(items)
-        if len(self._waiting) == 1:
-            self._start()
+        self._start()
         try:
             return await part.done
         finally:
@@ -123,27 +157,26 @@ class Gathering:
 
     def _start(self, done: asyncio.Task | None = None) -> None:
         self._tasks.discard(done)
-        if self._waiting and len(self._tasks) < self._batches:
-            task = asyncio.create_task(self._run_next())
-            self._tasks.add(task)
-            task.add_done_callback(self._start)
+        if self._waiting and not self._is_planned and len(self._tasks) < self._batches:
+            self._is_planned = True
+            asyncio.get_running_loop().call_soon(self._run_next)
 
-    async def _run_next(self) -> None:
+    def _run_next(self) -> None:
         most = min(self._most, self._pace.items_in(self._patience_s / 8))
         parts, began = _next_parts(self._waiting, most, self._patience_s), time.monotonic()
+        self._is_planned = False
+        found = self._worker.do(parts)
+        if isinstance(found, list):
+            self._tell(parts, found, began)
+        else:
+            task = asyncio.get_running_loop().create_task(self._tell_later(parts, found, began))
+            self._tasks.add(task)
+            task.add_done_callback(self._start)
         self._start()
-        await self._run(parts)
-        self._pace.saw(sum(len(part.items) for part in parts), began)
 
-    async def _run(self, parts: list[_Part]) -> None:
-        try:
-            items = [item for part in parts for item in part.items]
-            _tell(parts, await self._work(items) if items else [])
-        except Exception as problem:
-            if len(parts) > 1 and not isinstance(problem, self._final):
-                for part in parts:
-                    await self._run([part])
-                return
-            for part in parts:
-                if not part.done.done():
-                    part.done.set_exception(problem)
+    async def _tell_later(self, parts: list[_Part], found: Awaitable[list], began: float) -> None:
+        self._tell(parts, await found, began)
+
+    def _tell(self, parts: list[_Part], found: list, began: float) -> None:
+        _tell(parts, found)
+        self._pace.saw(sum(len(part.items) for part in parts), began)

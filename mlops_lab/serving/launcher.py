@@ -11,8 +11,9 @@ in the end. If the process that started it dies, the service notices its closed 
 # %% auto #0
 __all__ = ['serve', 'main', 'running_service']
 
-# %% ../../notebooks/60_serving/26_launcher.ipynb #06d0ff23
+# %% ../../notebooks/60_serving/26_launcher.ipynb #177f760e
 import argparse
+import gc
 import json
 import os
 import secrets
@@ -78,6 +79,7 @@ def serve(
     "Serve until the process is told to stop."
     import uvicorn
 
+    from mlops_lab.serving.exchange import joining_protocol
     from mlops_lab.serving.served_models import open_models, watched
     from mlops_lab.serving.service import check_binding, create_app
 
@@ -91,11 +93,13 @@ def serve(
     with closing(store), watched(served, store, keys=keys):
         app = create_app(settings, [one.source for one in served], store, keys=keys)
         config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
+        config.http = joining_protocol()
         config.server_header, config.timeout_graceful_shutdown = False, _GRACE_S
         config.ws = "none"  # no route speaks it
         listener.listen(2048)
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()
+        gc.freeze()  # what is loaded stays, and is not looked through again and again
         uvicorn.Server(config).run(sockets=[listener])
 
 # %% ../../notebooks/60_serving/26_launcher.ipynb #8caf1a45

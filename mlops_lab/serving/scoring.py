@@ -15,6 +15,7 @@ __all__ = ['score_texts', 'ScoringService', 'explain_records', 'service_families
 import asyncio
 import math
 import time
+from collections.abc import Awaitable
 from functools import partial
 from itertools import chain
 from typing import NoReturn
@@ -201,24 +202,39 @@ async def _answer_safely(
 _SLOW_TEXT_MS = 2.0  # a model that takes longer for a text works in a thread
 
 
-async def _answer_together(
+def _answer_together(
     store: ScoreStore,  # keeps the answers
     slow: set[tuple[str, str]],  # name and version of models that were slow when last asked
     asked: list[tuple[LoadedModel, str, str]],  # model, caller and text, of several requests
+) -> list[ScoreRecord] | Awaitable[list[ScoreRecord]]:  # committed, same order
+    if slow and any((model.name, model.version) in slow for model, _, _ in asked):
+        return _answer_beside(store, slow, asked)
+    records = _by_model(slow, asked)
+    return records if store.save_now(records) else _stored(store, records)
+
+
+async def _answer_beside(
+    store: ScoreStore,  # keeps the answers
+    slow: set[tuple[str, str]],  # name and version of slow models; brought up to date
+    asked: list[tuple[LoadedModel, str, str]],  # model, caller and text
 ) -> list[ScoreRecord]:  # committed, same order
+    return await _stored(store, await asyncio.to_thread(_by_model, slow, asked))
+
+
+def _by_model(
+    slow: set[tuple[str, str]],  # name and version of slow models; brought up to date
+    asked: list[tuple[LoadedModel, str, str]],  # model, caller and text
+) -> list[ScoreRecord]:  # same order
     records = dict.fromkeys(range(len(asked)))
     for model in {id(row[0]): row[0] for row in asked}.values():
         chosen = [i for i, row in enumerate(asked) if row[0] is model]
-        texts, callers = [asked[i][2] for i in chosen], [asked[i][1] for i in chosen]
-        which = (model.name, model.version)
-        work = partial(_written, model, texts, callers)
-        written = await asyncio.to_thread(work) if which in slow else work()
-        is_slow = written[0].latency_ms > _SLOW_TEXT_MS * len(texts)
-        (slow.add if is_slow else slow.discard)(which)
+        written = _written(model, [asked[i][2] for i in chosen], [asked[i][1] for i in chosen])
+        is_slow = written[0].latency_ms > _SLOW_TEXT_MS * len(chosen)
+        (slow.add if is_slow else slow.discard)((model.name, model.version))
         records.update(zip(chosen, written, strict=True))
-    return await _stored(store, list(records.values()))
+    return list(records.values())
 
-
+# %% ../../notebooks/60_serving/15_scoring.ipynb #278f562e
 async def _stored(
     store: ScoreStore,  # keeps the answers
     records: list[ScoreRecord],  # of one caller or more
@@ -273,6 +289,6 @@ def service_families(
     service: ScoringService,  # at work
 ) -> list[Family]:  # all its metrics
     "Give the metrics of this moment."
-    gauges = (("texts_in_work", service.in_work), ("rows_waiting", service.store.waiting))
-    now = [Family(f"mlops_lab_{n}", "gauge", "Now.", (("", {}, v),)) for n, v in gauges]
+    gauges = {"texts_in_work": service.in_work} | service.store.gauges()
+    now = [Family(f"mlops_lab_{n}", "gauge", "Now.", (("", {}, v),)) for n, v in gauges.items()]
     return service.metrics.families() + now + service.source.families()

@@ -75,7 +75,7 @@ def test_no_stranger_fills_the_memory_of_a_cleaner(monkeypatch):
     monkeypatch.setattr(text_rules, "_PIECES", 10)
     clean = make_cleaner(["spaces"])
     assert all(clean(f" {n} " + "x" * 10**5) == f"{n} " + "x" * 10**5 for n in range(50))
-    remembered = clean.__closure__[[*clean.__code__.co_freevars].index("plain")].cell_contents
+    remembered = clean.__closure__[[*clean.__code__.co_freevars].index("known")].cell_contents
     assert len(remembered) <= 11
 
 

@@ -16,7 +16,7 @@ from mlops_lab.foundation import row_file
 from mlops_lab.foundation.errors import ServiceProblem
 from mlops_lab.serving.refusals import Overloaded
 from mlops_lab.serving.score_record import new_score_id
-from mlops_lab.serving.score_store import ScoreStore, _open_short_way
+from mlops_lab.serving.score_store import ScoreStore, _open_keeper
 
 WRITER = """
 import sys, threading
@@ -90,18 +90,118 @@ def test_a_store_that_survives_a_power_cut_has_no_short_way(tmp_path):
 
 @pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:", "postgresql://h/scores"])
 def test_only_a_file_of_sqlite_has_a_short_way(address):
-    assert _open_short_way(create_engine(address)) is None
+    assert _open_keeper(create_engine(address)) is None
 
 
-def test_the_log_of_the_database_stays_small_on_the_short_way(tmp_path, monkeypatch):
-    monkeypatch.setattr(row_file, "_LOG_PAGES", 1_000)
-    store, most = ScoreStore(tmp_path / "scores.db"), 0
-    for _ in range(3_000):
+@pytest.mark.parametrize("way", ["short", "long"])
+def test_the_log_of_the_database_begins_again_under_steady_writing(tmp_path, monkeypatch, way):
+    monkeypatch.setattr(row_file, "_PAGES_AT_ONCE", 300)
+    monkeypatch.setattr(row_file, "_LONG_LOG", 600)
+    store, count, log = ScoreStore(tmp_path / "scores.db"), 0, tmp_path / "scores.db-wal"
+    begun, end = 0, time.monotonic() + 60
+    while begun < 4 and time.monotonic() < end:
+        record = make_record()
+        if way == "long" or not store.save_now([record]):
+            store.save([record])
+        count += 1
+        if count % 20 == 0:
+            with log.open("rb") as file:  # its header counts how often it was begun
+                begun = int.from_bytes(file.read(16)[12:])
+    assert begun == 4 and store.count() == count
+    assert log.stat().st_size < 3 * 4_120 * count  # less than was written
+    assert store.gauges()["store_log_failures"] == 0
+    store.close()
+    assert not log.exists()
+
+
+def test_two_processes_share_a_file_and_its_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_file, "_PAGES_AT_ONCE", 200)
+    child = start_child(WRITER, tmp_path / "scores.db", os.path.dirname(__file__), "short")
+    ids = [child.stdout.readline().strip() for _ in range(50)]
+    store = ScoreStore(tmp_path / "scores.db")
+    for _ in range(600):
         record = make_record()
         if not store.save_now([record]):
             store.save([record])
-        most = max(most, os.stat(tmp_path / "scores.db-wal").st_size)
-    assert store.count() == 3_000 and most < 8 * 1024**2  # 30 megabytes were written
+        ids.append(record.score_id)
+    child.kill()
+    ids += [line.strip() for line in child.stdout if line.endswith("\n")]
+    child.wait()
+    child.stdout.close()
+    assert store.known(ids) == set(ids) and store.gauges()["store_log_failures"] == 0
+    store.close()
+
+
+KEEPER = """
+import sys
+from mlops_lab.foundation import row_file
+
+row_file._PAGES_AT_ONCE, row_file._LONG_LOG = 20, 100  # the log is moved all the time
+"""
+
+
+@pytest.mark.parametrize("acknowledged", [100, 333, 1_000])
+def test_sigkill_while_the_log_is_moved_loses_nothing(tmp_path, acknowledged):
+    code = KEEPER + textwrap.dedent(WRITER)
+    child = start_child(code, tmp_path / "scores.db", os.path.dirname(__file__), "short")
+    lines = [child.stdout.readline() for _ in range(acknowledged)]
+    os.kill(child.pid, signal.SIGKILL)
+    lines += child.stdout.read().splitlines(keepends=True)
+    child.wait()
+    child.stdout.close()
+    ids = [line.strip() for line in lines if line.endswith("\n")]
+    store = ScoreStore(tmp_path / "scores.db")
+    assert store.known(ids) == set(ids)
+    with sqlite3.connect(tmp_path / "scores.db") as file:
+        assert file.execute("pragma integrity_check").fetchone() == ("ok",)
+    file.close()
+    store.close()
+
+
+def wait_for(condition, seconds=8.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+def test_a_reader_holds_the_log_back_until_it_is_full_and_then_it_heals(tmp_path, monkeypatch):
+    for name, value in {"_PAGES_AT_ONCE": 100, "_LONG_LOG": 200, "_FULL_LOG": 2_000}.items():
+        monkeypatch.setattr(row_file, name, value)
+    monkeypatch.setattr(row_file, "_EVERY_S", 0.1)
+    store = ScoreStore(tmp_path / "scores.db")
+    store.save([make_record()])
+    reader = sqlite3.connect(tmp_path / "scores.db", isolation_level=None)
+    reader.execute("begin")
+    assert reader.execute("select count(*) from scores").fetchone() == (1,)
+    while store.save_now([make_record()]):
+        assert store.gauges()["store_log_pages"] < 2_100
+    with pytest.raises(ServiceProblem, match="log of the score store has 2"):
+        store.save([make_record()])
+    size = os.stat(tmp_path / "scores.db-wal").st_size
+    assert size < 2_200 * 4_120 and reader.execute("select count(*) from scores").fetchone() == (1,)
+    reader.execute("commit")
+    reader.close()
+    assert wait_for(lambda: store.save_now([make_record()]))
+    assert store.gauges()["store_log_pages"] < 2_000
+    store.close()
+
+
+def test_a_log_that_cannot_be_moved_is_told_and_stops_no_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_file, "_PAGES_AT_ONCE", 20)
+    store, real = ScoreStore(tmp_path / "scores.db"), sqlite3.connect
+
+    def no_connection(*told, **more):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(row_file.sqlite3, "connect", no_connection)
+    assert all(store.save_now([make_record()]) for _ in range(50))
+    assert wait_for(lambda: store.gauges()["store_log_failures"] > 0)
+    assert store.save_now([make_record()]) and store.save([make_record()]) == 1
+    assert store.gauges()["store_log_pages"] > 100
+    monkeypatch.setattr(row_file.sqlite3, "connect", real)
+    assert all(store.save_now([make_record()]) for _ in range(10))
+    assert wait_for(lambda: store.gauges()["store_log_pages"] < 100)
     store.close()
 
 
