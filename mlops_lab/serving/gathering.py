@@ -76,8 +76,9 @@ class _Pace:
     def saw(self, size: int, began: float) -> None:
         now = time.monotonic()
         took, self.ended = now - max(began, self.ended), now
-        if size:  # one text alone says little about the pace of many
-            weight = min(size / 32, 1.0) / 2 if self.item_s else 1.0
+        if size:  # one slow text alone says little about the pace of many; a quick one does
+            is_quicker = took / size < self.item_s
+            weight = 0.5 if is_quicker else min(size / 32, 1.0) / 2 if self.item_s else 1.0
             self.item_s = max(self.item_s + weight * (took / size - self.item_s), 1e-9)
 
 # %% ../../notebooks/60_serving/02_gathering.ipynb #e4fba630
