@@ -105,8 +105,8 @@ def find_service(
     request.scope["metrics"] = service.metrics
     return service
 
-# %% ../../notebooks/60_serving/20_roster.ipynb #b176030c
-_OF_THE_STORE = "mlops_lab_rows_waiting"
+# %% ../../notebooks/60_serving/20_roster.ipynb #ad196326
+_OF_THE_STORE = ("mlops_lab_rows_waiting", "mlops_lab_store_log_")
 
 
 def roster_families(
@@ -131,7 +131,7 @@ def _add_samples(
     model: str,  # its name
 ) -> None:
     known = told.get(family.name)
-    if family.name == _OF_THE_STORE:
+    if family.name.startswith(_OF_THE_STORE):
         told[family.name] = family
         return
     own = tuple((suffix, {"model": model} | rest, n) for suffix, rest, n in family.samples)
