@@ -235,8 +235,11 @@ def test_stages_that_import_more_get_processes_with_all_of_it(keep, run):
 def test_a_killed_process_is_replaced(keep, run):
     keeper = keep()
     run(keeper, "1")
-    os.kill(server := server_of(keeper), signal.SIGKILL)
+    os.killpg(server := server_of(keeper), signal.SIGKILL)  # and one that was forked from it
     os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
+    end = time.monotonic() + 20
+    while not keeper._kept.server.look() and time.monotonic() < end:
+        time.sleep(0.01)
     assert run(keeper, "6 * 7") == ["42"] and keeper.reason == "it did not answer"
 
 

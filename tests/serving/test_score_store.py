@@ -160,9 +160,9 @@ def test_sigkill_while_the_log_is_moved_loses_nothing(tmp_path, acknowledged):
 
 def wait_for(condition, seconds=8.0):
     end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
+    while not (found := condition()) and time.monotonic() < end:
         time.sleep(0.02)
-    return condition()
+    return found
 
 
 def test_a_reader_holds_the_log_back_until_it_is_full_and_then_it_heals(tmp_path, monkeypatch):
