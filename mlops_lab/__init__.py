@@ -266,6 +266,7 @@ Modules:
 - `mlops_lab.serving.observations`: Gather what is seen of a canary into evidence that a restart does not lose.
 - `mlops_lab.serving.pages`: Give people a page to try the model, and programmers a page to call it.
 - `mlops_lab.serving.protocol_routes`: Answer the routes of the Open Inference Protocol V2, so that standard clients need no change.
+- `mlops_lab.serving.quick_way`: Take a request for scores from the network and put its answer there, with nothing between.
 - `mlops_lab.serving.refusals`: Say no to a request in a way that programs and people understand.
 - `mlops_lab.serving.roster`: Know which models one service answers with, and by which names.
 - `mlops_lab.serving.routing`: Send most callers to the champion and some to a canary, each caller always to the same.
@@ -273,6 +274,7 @@ Modules:
 - `mlops_lab.serving.score_erasure`: Erase a person's rows so that no byte is left, and record that it was done without naming them.
 - `mlops_lab.serving.score_exports`: Hand stored scores out as one file, and remember where every copy went.
 - `mlops_lab.serving.score_record`: Name everything that is kept about one answered text.
+- `mlops_lab.serving.score_route`: Answer a request for scores, from its key to its last byte.
 - `mlops_lab.serving.score_store`: Keep every score the service gave, and what people said about it later.
 - `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
 - `mlops_lab.serving.scoring`: Turn texts into stored scores, without knowing anything about HTTP.

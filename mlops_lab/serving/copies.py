@@ -18,7 +18,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def copy_answer(
         (found,) = score_texts(model, [record.text], caller=record.caller)
     except Exception as error:  # told to the trial
         return f"{type(error).__name__}: {error}"
-    return replace(found, score_id=copy_id(record.score_id), variant="shadow")
+    return found._replace(score_id=copy_id(record.score_id), variant="shadow")
 
 
 def _copy_answers(

@@ -158,7 +158,7 @@ def _keep(
     first: int,  # number of the first row of the piece
 ) -> dict[int, ScoreRecord]:  # with the ids they are kept under
     "Keep the scores of a piece, once."
-    own = {i: replace(one, score_id=_row_id(begun, first + i)) for i, one in found.items()}
+    own = {i: one._replace(score_id=_row_id(begun, first + i)) for i, one in found.items()}
     records = list(own.values())
     if records and store.read(records[0].score_id) is None:
         store.save(records)  # all of a piece in one transaction, or none

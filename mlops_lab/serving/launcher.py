@@ -79,7 +79,7 @@ def serve(
     "Serve until the process is told to stop."
     import uvicorn
 
-    from mlops_lab.serving.exchange import joining_protocol
+    from mlops_lab.serving.quick_way import scoring_protocol
     from mlops_lab.serving.served_models import open_models, watched
     from mlops_lab.serving.service import check_binding, create_app
 
@@ -93,7 +93,7 @@ def serve(
     with closing(store), watched(served, store, keys=keys):
         app = create_app(settings, [one.source for one in served], store, keys=keys)
         config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
-        config.http = joining_protocol()
+        config.http = scoring_protocol(app.state.desk)
         config.server_header, config.timeout_graceful_shutdown = False, _GRACE_S
         config.ws = "none"  # no route speaks it
         listener.listen(2048)

@@ -39,13 +39,13 @@ def _named_model(
 
 # %% ../../notebooks/60_serving/21_protocol_routes.ipynb #a1c85bda
 async def _post_infer(request: Request) -> Response:
-    limits, name = request.app.state.limits, _named_model(request).name
+    limits, name = request.app.state.desk.limits, _named_model(request).name
     service = find_service(request, name)
     body = await read_body(request, limits.body_bytes)
     told_length = request.headers.get(binary_tensors.LENGTH_HEADER, "")
     body = binary_tensors.inline_tensors(body, told_length)
     asked = read_infer_request(body, limits)
-    told = read_routing(request, service.source.sticky_by)
+    told = read_routing(request.scope["headers"], service.source.sticky_by)
     if "version" in request.path_params:
         told["wanted"] = "champion"
     records = await service.answer(asked.texts, name=name, **told)
@@ -98,7 +98,7 @@ async def _get_ready(request: Request) -> Response:
 # %% ../../notebooks/60_serving/21_protocol_routes.ipynb #12152305
 async def _post_index(request: Request) -> Response:
     state = request.app.state
-    ready_only = read_index_request(await read_body(request, state.limits.body_bytes))
+    ready_only = read_index_request(await read_body(request, state.desk.limits.body_bytes))
     rows = state.roster.list_models()
     return json_answer([row for row in rows if row["state"] == "READY" or not ready_only])
 

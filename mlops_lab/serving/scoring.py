@@ -15,7 +15,8 @@ __all__ = ['score_texts', 'ScoringService', 'explain_records', 'service_families
 import asyncio
 import math
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import NoReturn
@@ -23,11 +24,11 @@ from typing import NoReturn
 import orjson
 
 from ..foundation.errors import ModelProblem, ServiceProblem
-from .gathering import Gathering
+from .gathering import Gathering, Part, resolve
 from .metrics import Family, ServiceMetrics
 from .model_source import LoadedModel, ModelSource
 from .refusals import Overloaded, Refusal
-from .score_record import ScoreRecord, new_score_id, utc_now
+from .score_record import ScoreRecord, new_score_ids, utc_now
 from .score_store import ScoreStore
 
 # %% ../../notebooks/60_serving/15_scoring.ipynb #6225d793
@@ -52,22 +53,16 @@ def _written(
     if not math.isfinite(sum(chain.from_iterable(rows))):
         raise ModelProblem(f"version {model.version} gives probabilities that are no numbers")
     latency_ms = round((time.perf_counter() - started) * 1000, 4)
-    answers = zip(texts, callers, scores.top, rows, strict=True)
+    who, labels, measure = (model.name, model.version, model.variant), scores.labels, model.scorer
+    answers = zip(new_score_ids(len(texts)), callers, texts, scores.top, rows, strict=True)
     return [
         ScoreRecord(
-            score_id=new_score_id(),
-            at=at,
-            caller=caller,
-            text=text,
-            model=model.name,
-            version=model.version,
-            variant=model.variant,
-            label=label,
-            probabilities=orjson.dumps(dict(zip(scores.labels, row, strict=True))).decode(),
+            *(score_id, at, caller, text, *who, label),
+            probabilities=orjson.dumps(dict(zip(labels, row, strict=True))).decode(),
             latency_ms=latency_ms,
-            **model.scorer.profile_text(text),
+            **measure.profile_text(text),
         )
-        for text, caller, label, row in answers
+        for score_id, caller, text, label, row in answers
     ]
 
 # %% ../../notebooks/60_serving/15_scoring.ipynb #dbe94b82
@@ -87,36 +82,49 @@ class ScoringService:
         latency_s: float = 1.0,  # an answer may take, or new ones are refused
     ) -> None:
         self.source, self.store, self.metrics = source, store, ServiceMetrics()
-        self.queue_limit, self.latency_s, self._in_work = queue_limit, latency_s, 0
+        self.queue_limit, self.latency_s, self.in_work = queue_limit, latency_s, 0
+        self._tasks: set[asyncio.Task] = set()
         together = partial(_answer_together, store, set())
         self.together = Gathering(together, final=ServiceProblem, patience_s=latency_s / 2)
 
-    @property
-    def in_work(self) -> int:
-        "Texts being scored or stored."
-        return self._in_work
-
-    async def answer(
+    def begin(
         self,
         texts: list[str],  # checked
+        tell: Callable[[list[ScoreRecord] | None, Exception | None], None],  # hears how it ended
         *,
         caller: str = "",  # who asks
         key: str = "",  # that tells callers apart; "": by the first text
         wanted: str = "",  # variant a tester asks for
         name: str = "",  # of the model that must answer; "" for any
+    ) -> "_Errand":  # which its caller may leave
+        "Score texts soon; tell when the scores are stored."
+        _refuse_overload(self, len(texts))
+        model = _picked(self.source, key or texts[0], wanted, name)
+        errand = _Errand(self, model, texts, caller, bool(wanted), tell)
+        errand.begin()
+        return errand
+
+    async def answer(
+        self,
+        texts: list[str],  # checked
+        **asked: str,  # as for `begin`
     ) -> list[ScoreRecord]:  # committed, same order
         "Score texts; return when the scores are stored."
-        _refuse_overload(self, len(texts))
-        self._in_work += len(texts)
+        done = asyncio.get_running_loop().create_future()
+        errand = self.begin(texts, partial(resolve, done), **asked)
         try:
-            model = _picked(self.source, key or texts[0], wanted, name)
-            records = await _answer_safely(self, model, texts, caller)
+            return await done
         finally:
-            self._in_work -= len(texts)
-        _told(self.source, records, wanted)
-        for record in records:
-            self.metrics.saw_text(record.model, record.version, label=record.label)
-        return records
+            errand.leave()
+
+    def go_on(
+        self,
+        work: Coroutine,  # that nobody waits for
+    ) -> None:
+        "See some work through beside everything else."
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def look_up(
         self,
@@ -178,25 +186,63 @@ async def _answer_by(
     records = await asyncio.to_thread(score_texts, model, texts, caller=caller)
     return await _stored(service.store, records)
 
+# %% ../../notebooks/60_serving/15_scoring.ipynb #201f5d0f
+@dataclass(eq=False, slots=True)
+class _Errand:
+    "Texts of one caller, from the choice of the model to the stored answer."
 
-async def _answer_safely(
-    service: ScoringService,  # at work
-    model: LoadedModel,  # that answers
-    texts: list[str],  # to be scored
-    caller: str,  # who asks
-) -> list[ScoreRecord]:  # of this model, or all of the one before
-    try:
-        return await _answer_by(service, model, texts, caller)
-    except ServiceProblem:  # of the store
-        raise
-    except Exception as error:
-        before = service.source.before(model)
-        if before is None:
-            raise
-        records = await _answer_by(service, before, texts, caller)  # the texts' own fault: here
-        reason = f"{type(error).__name__}: {error}"
-        await asyncio.to_thread(service.source.give_up, model, reason)
-        return records
+    service: ScoringService  # at work
+    model: LoadedModel  # that answers
+    texts: list[str]  # to be scored
+    caller: str  # who asks
+    is_test: bool  # whether a tester chose the model: a trial compares what chance chose
+    tell: Callable[[list[ScoreRecord] | None, Exception | None], None]  # hears how it ended
+    part: Part | None = None  # of the gathering
+    is_over: bool = False  # whether it was told, or left
+
+    def begin(self) -> None:
+        self.service.in_work += len(self.texts)
+        if sum(map(len, self.texts)) <= _INLINE_CHARS:
+            items = [(self.model, self.caller, text) for text in self.texts]
+            self.part = self.service.together.begin(items, self.end)
+        else:
+            self.service.go_on(self._work())
+
+    def end(self, records: list[ScoreRecord] | None, problem: Exception | None) -> None:
+        if problem is not None and not isinstance(problem, ServiceProblem):  # of the store
+            if (before := self.service.source.before(self.model)) is not None:
+                return self.service.go_on(self._work(before, problem))
+        self._told(records, problem)
+
+    async def _work(self, before: LoadedModel | None = None, why: Exception | None = None) -> None:
+        service, model = self.service, before or self.model
+        try:
+            records = await _answer_by(service, model, self.texts, self.caller)
+            if before is not None:  # else it is the texts' own fault
+                reason = f"{type(why).__name__}: {why}"
+                await asyncio.to_thread(service.source.give_up, self.model, reason)
+        except Exception as problem:
+            (self._told if before else self.end)(None, problem)
+        else:
+            self._told(records, None)
+
+    def _told(self, records: list[ScoreRecord] | None, problem: Exception | None) -> None:
+        if not self.leave():
+            return
+        try:
+            if problem is None:
+                _noted(self.service, records, self.is_test)
+        except Exception as error:
+            records, problem = None, error
+        self.tell(records, problem)
+
+    def leave(self) -> bool:  # whether it was still waited for
+        was_waiting, self.is_over = not self.is_over, True
+        if was_waiting:
+            self.service.in_work -= len(self.texts)
+            if self.part is not None:
+                self.part.leave()
+        return was_waiting
 
 # %% ../../notebooks/60_serving/15_scoring.ipynb #1d26ac04
 _SLOW_TEXT_MS = 2.0  # a model that takes longer for a text works in a thread
@@ -248,14 +294,16 @@ async def _stored(
         raise ServiceProblem(f"not stored after {_STORE_WAIT_S:g} s") from None
     return records
 
-# %% ../../notebooks/60_serving/15_scoring.ipynb #66ed5514
-def _told(
-    source: ModelSource,  # that hears of answers
+# %% ../../notebooks/60_serving/15_scoring.ipynb #7c6e7739
+def _noted(
+    service: ScoringService,  # at work
     records: list[ScoreRecord],  # of one request
-    wanted: str,  # variant a tester asked for
+    is_test: bool,  # whether a tester chose the model
 ) -> None:
-    if not wanted:  # testers choose, and a trial compares what chance chose
-        source.saw(records)
+    if not is_test:
+        service.source.saw(records)
+    for record in records:
+        service.metrics.saw_text(record.model, record.version, label=record.label)
 
 
 def _shown(
