@@ -24,7 +24,7 @@ from typing import NoReturn
 import orjson
 
 from ..foundation.errors import ModelProblem, ServiceProblem
-from .gathering import Gathering, Part, resolve
+from .gathering import Gathering, Part, Waiter
 from .metrics import Family, ServiceMetrics
 from .model_source import LoadedModel, ModelSource
 from .refusals import Overloaded, Refusal
@@ -110,12 +110,9 @@ class ScoringService:
         **asked: str,  # as for `begin`
     ) -> list[ScoreRecord]:  # committed, same order
         "Score texts; return when the scores are stored."
-        done = asyncio.get_running_loop().create_future()
-        errand = self.begin(texts, partial(resolve, done), **asked)
-        try:
-            return await done
-        finally:
-            errand.leave()
+        waiter = Waiter()
+        waiter.leave = self.begin(texts, waiter.tell, **asked).leave
+        return await waiter
 
     def go_on(
         self,
