@@ -168,6 +168,16 @@ class Waiter(asyncio.Future):
             self.leave()
         return super().cancel(msg)
 
+# %% ../../notebooks/60_serving/02_gathering.ipynb #8d50d625
+def _finish(
+    pace: _Pace,  # of a gathering
+    parts: list[Part],  # done together
+    found: list,  # one result per item of all of them
+    began: float,  # when they were taken, by the monotonic clock
+) -> None:
+    _tell(parts, found)
+    pace.saw(sum(len(part.items) for part in parts), began)
+
 # %% ../../notebooks/60_serving/02_gathering.ipynb #4573ee81
 class Gathering:
     "Joins the work of callers who come in the same moment."
@@ -227,7 +237,7 @@ class Gathering:
         self._is_planned = False
         found = self._worker.do(parts)
         if isinstance(found, list):
-            self._tell(parts, found, began)
+            _finish(self._pace, parts, found, began)
         else:
             task = asyncio.get_running_loop().create_task(self._tell_later(parts, found, began))
             self._tasks.add(task)
@@ -235,8 +245,4 @@ class Gathering:
         self._start()
 
     async def _tell_later(self, parts: list[Part], found: Awaitable[list], began: float) -> None:
-        self._tell(parts, await found, began)
-
-    def _tell(self, parts: list[Part], found: list, began: float) -> None:
-        _tell(parts, found)
-        self._pace.saw(sum(len(part.items) for part in parts), began)
+        _finish(self._pace, parts, await found, began)
