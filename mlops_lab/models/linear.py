@@ -16,14 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops_lab.models.bag_model import (
-    BagModel,
-    answer_probabilities,
-    bag_weights,
-    inverse_frequency,
-)
+from .bag_model import BagModel, bag_weights, inverse_frequency
 from .features import Bags, FeatureSettings, fit_features
-from .learning import Examples, Recipe, class_weights, progress
+from .learning import Answering, Examples, Recipe, class_weights
 from .passes import Checkpoint
 
 if TYPE_CHECKING:
@@ -87,8 +82,8 @@ def _several_labels(
         models.append(model.fit(own, truth > 0))
     return models, np.array(ratios)
 
-# %% ../../notebooks/30_models/23_linear.ipynb #a2e8718d
-class TfidfLogistic:
+# %% ../../notebooks/30_models/23_linear.ipynb #2c18c4de
+class TfidfLogistic(Answering):
     "TF-IDF features and logistic regression."
 
     def __init__(
@@ -118,12 +113,7 @@ class TfidfLogistic:
             self.models, self.ratios = _several_labels(matrix, train, recipe)
         else:
             self.models = _one_label(matrix, train, recipe)
-        on_train, on_dev = (
-            progress(answer_probabilities(logits, train.several), rows.targets)
-            for logits, rows in ((self._answer(matrix), train), (self.logits(dev.texts), dev))
-        )
-        row = {f"train_{key}": value for key, value in on_train.items()}
-        return [{"epoch": 1, **row, **{f"dev_{key}": value for key, value in on_dev.items()}}]
+        return self.only_pass((self._answer(matrix), train), (self.logits(dev.texts), dev))
 
     def _matrix(self, bags: Bags) -> "csr_matrix":
         from scipy.sparse import csr_matrix
@@ -144,13 +134,6 @@ class TfidfLogistic:
     ) -> np.ndarray:  # one row per text
         "Give logits by scikit-learn."
         return self._answer(self._matrix(self.features.bags(texts)))
-
-    def predict(
-        self,
-        texts: Iterable[str],  # any texts
-    ) -> np.ndarray:  # probabilities, one row per text
-        "Give probabilities by scikit-learn."
-        return answer_probabilities(self.logits(texts), self.several)
 
     def compiled(self) -> BagModel:
         "Give the same model as plain arrays."
