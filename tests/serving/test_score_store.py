@@ -165,10 +165,9 @@ def test_a_reader_holds_the_log_back_until_it_is_full_and_then_it_heals(tmp_path
     reader = sqlite3.connect(tmp_path / "scores.db", isolation_level=None)
     reader.execute("begin")
     assert reader.execute("select count(*) from scores").fetchone() == (1,)
-    while store.save_now([make_record()]):
-        assert store.gauges()["store_log_pages"] < 2_100
     with pytest.raises(ServiceProblem, match="log of the score store has 2"):
-        store.save([make_record()])
+        while store.save_now([make_record()]) or store.save([make_record()]):
+            assert store.gauges()["store_log_pages"] < 2_100
     size = os.stat(tmp_path / "scores.db-wal").st_size
     assert size < 2_200 * 4_120 and reader.execute("select count(*) from scores").fetchone() == (1,)
     reader.execute("commit")
@@ -176,6 +175,16 @@ def test_a_reader_holds_the_log_back_until_it_is_full_and_then_it_heals(tmp_path
     wait_for(lambda: store.save_now([make_record()]))
     assert store.gauges()["store_log_pages"] < 2_000
     store.close()
+
+
+def test_a_full_log_stays_full_while_it_is_moved(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(row_file, "_FULL_LOG", 50)
+    monkeypatch.setattr(row_file, "_move_log", lambda path: seen.append(keeper.is_full))
+    keeper = row_file.LogKeeper(tmp_path / "scores.db")
+    keeper.wrote(100)
+    keeper.close()
+    assert seen == [True] and keeper.is_full  # it was not told how much is left
 
 
 def test_a_log_that_cannot_be_moved_is_told_and_stops_no_answer(tmp_path, monkeypatch):
