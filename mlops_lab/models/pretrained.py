@@ -26,6 +26,7 @@ from .encoder import Encoder, EncoderModel
 from .encoder_files import find_encoder, read_encoder
 from .features import Bags
 from .learning import Answering, Examples, Recipe, class_weights
+from .linear import coefficients, competing_logits
 from .passes import Checkpoint, training_key
 
 if TYPE_CHECKING:
@@ -94,23 +95,11 @@ def _decided(
     several: bool,  # whether a text may have several labels
 ) -> np.ndarray:  # logits, one row per text
     "Ask scikit-learn."
+    if not several:
+        return competing_logits(heads[0], rows)
     if not len(rows):
-        return np.empty((0, _table(heads)[1].size))
-    said = [head.decision_function(rows) for head in heads]
-    if several:
-        return np.stack(said, axis=1)
-    return said[0] if said[0].ndim == 2 else np.stack([np.zeros_like(said[0]), said[0]], axis=1)
-
-# %% ../../notebooks/30_models/29_pretrained.ipynb #3411c017
-def _table(
-    heads: "list[LogisticRegression]",  # fitted
-) -> tuple[np.ndarray, np.ndarray]:  # one row of logits per number, and the bias
-    "Put the coefficients of scikit-learn into one table."
-    table = np.concatenate([head.coef_ for head in heads]).T
-    bias = np.concatenate([head.intercept_ for head in heads])
-    if len(heads) == 1 and table.shape[1] == 1:  # two labels: only the second one's logit is kept
-        return np.hstack([np.zeros_like(table), table]), np.append(0.0, bias)
-    return table, bias
+        return np.empty((0, len(heads)))
+    return np.stack([head.decision_function(rows) for head in heads], axis=1)
 
 # %% ../../notebooks/30_models/29_pretrained.ipynb #b3d3fcf7
 class Pretrained(Answering):
@@ -163,7 +152,7 @@ class Pretrained(Answering):
 
     def compiled(self) -> EncoderModel:
         "Give the same model as plain arrays."
-        table, bias = _table(self.heads)
+        table, bias = coefficients(self.heads, several=self.several)
         table = table / self.spread[:, None]
         bias = (bias - self.middle @ table).astype(np.float32)
         return EncoderModel(self.published.encoder, table.astype(np.float32), bias, self.several)
