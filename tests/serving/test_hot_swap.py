@@ -1,23 +1,22 @@
 """Another champion under load: nobody waits in vain, nobody gets half an answer of each."""
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
+from canary_examples import PROGRAM
+from load_examples import Load
 from serving_examples import KeywordScorer
 
 from mlops_lab.foundation.errors import ModelProblem
-from mlops_lab.serving.client import ServiceClient
 from mlops_lab.serving.launcher import running_service
 from mlops_lab.serving.model_source import FoundBundle, SwappingSource, registry_source
 from mlops_lab.serving.scored_texts import Order
 from mlops_lab.serving.scoring import ScoringService
 
-PROGRAM = (str(Path(__file__).parent / "keyword_service.py"),)
 WHO = {"by": "Ana", "role": "owner", "reason": "test", "evidence": {}}
 
 
@@ -25,37 +24,6 @@ WHO = {"by": "Ana", "role": "owner", "reason": "test", "evidence": {}}
 def add(register):
     """Register a bundle whose labels end in a mark."""
     return partial(register, "mark")
-
-
-def send_until(stopped, address, told):
-    client = ServiceClient(address)
-    while not stopped.is_set():
-        try:
-            told.append(client.score(["good", "bad", "so so", "good day"]))
-        except Exception as problem:
-            told.append(problem)
-    client.close()
-
-
-class Load:
-    """Callers that ask without a pause for the length of a block."""
-
-    def __init__(self, address, callers):
-        self.told, self._stopped = [], threading.Event()
-        self._threads = [
-            threading.Thread(target=send_until, args=(self._stopped, address, self.told))
-            for _ in range(callers)
-        ]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self.told
-
-    def __exit__(self, *_):
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def wait_for_version(client, number, wait_s=10.0):
