@@ -150,7 +150,7 @@ def test_one_text_that_breaks_the_scorer_harms_no_neighbour(store):
 
     async def together():
         asked = (["good"], ["poison"], ["bad"])
-        return await asyncio.gather(*map(service.answer, asked), return_exceptions=True)
+        return await asyncio.gather(*map(service.answer, map(Order, asked)), return_exceptions=True)
 
     good, poison, bad = asyncio.run(together())
     assert isinstance(poison, ZeroDivisionError)
