@@ -15,6 +15,16 @@ from mlops_lab.maturity.test_reports import describe_test_run
 sys.modules.setdefault("rfc3987_syntax", None)
 
 PROJECT = Path(__file__).parent.parent
+# Whole files go to one worker each; the long ones go first, so that none is left for the end.
+LONG = """
+test_assessment_widget test_passes test_hostile_data test_readme test_own_data test_approval
+test_several_labels test_goemotions test_checkpoint test_planted_challengers test_killed_run
+test_repeated_run test_sharing test_online_servers test_exploration test_search_commands
+test_cache_truth test_review_widget test_house test_long_rows test_lab0 test_canary_commands
+test_secret_stages test_search test_hostile_rows test_paper test_engine test_canary_trial
+test_trial_keeper test_observations test_canvas_file test_decision_log test_warm_keeper
+test_truth_table
+""".split()
 
 
 @pytest.hookimpl(trylast=True)  # once the report itself is there
@@ -26,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if report is not None:
         for name, value in describe_test_run(PROJECT).items():
             report.add_global_property(name, value)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ def test_all_28_emotions_go_through_every_stage(real_data, tmp_path):
         "task": "emotions-28",
         "candidates": "tfidf_logistic",
         "targets": "minimum_macro_f1: 0.1",
+        "mlflow_runs": "on",
     }
     answer = readme.call(clone, *WORDS, **asked, data_home=str(real_data))
     assert answer.returncode == 0, answer.stdout + answer.stderr

@@ -22,7 +22,7 @@ from mlops_lab.tracking.registry import Registry
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text()
 # Few rows and a low bar: a run of less than a minute that ends with a champion.
-SMALL = {"rows": "1500", "targets": "minimum_macro_f1: 0.2", "env": "dev"}
+SMALL = {"rows": "1500", "targets": "minimum_macro_f1: 0.2", "env": "dev", "mlflow_runs": "on"}
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,8 @@ def _holds(
     "Say which labels each kind has."
     if not several:
         return (values[:, None] == labels).astype(float)
-    return np.array([np.isin(labels, value.split("|")) for value in values], dtype=float)
+    each, place = np.unique(values, return_inverse=True)
+    return np.array([np.isin(labels, value.split("|")) for value in each], dtype=float)[place]
 
 # %% ../../notebooks/40_tracking/09_comparison.ipynb #f40d4ce1
 _DRAWS = 2_000

@@ -21,65 +21,85 @@ from mlops_lab.models.tasks import label_space
 from mlops_lab.models.training import train_candidate, write_bundle
 
 ROOT = Path(mlops_lab.__file__).parents[1]
-ALONE = """
-import sys; sys.path[:0] = [sys.argv[1]]
+MANY = """
+import os, sys; sys.path[:0] = [sys.argv[1]]
 from pathlib import Path
+import keras
+import tensorflow
 from model_examples import QUICK, make_frame
 from mlops_lab.models.candidates import make_candidate
 from mlops_lab.models.passes import Checkpoint
 from mlops_lab.models.tasks import label_space
 from mlops_lab.models.training import train_candidate, write_bundle
-name, folder = sys.argv[2], Path(sys.argv[3])
-frames = make_frame(600, 1), make_frame(200, 2)
-place = Checkpoint(folder / "half.npz", every_s=0.0)
-learner = make_candidate(name, QUICK[name], checkpoint=place)
-task = label_space("emotion", frames[0]["label"])
-print("begin", flush=True)
-write_bundle(train_candidate(learner, frames[0], dev=frames[1], task=task), folder / "bundle")
+def train(name, folder):
+    frames = make_frame(600, 1), make_frame(200, 2)
+    place = Checkpoint(folder / "half.npz", every_s=0.0)
+    learner = make_candidate(name, QUICK[name], checkpoint=place)
+    task = label_space("emotion", frames[0]["label"])
+    write_bundle(train_candidate(learner, frames[0], dev=frames[1], task=task), folder / "bundle")
+for line in sys.stdin:
+    name, folder = line.rstrip().split(" ", 1)
+    pid = os.fork()
+    if not pid:
+        train(name, Path(folder))
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 NETWORKS = ("embedding_bag", "text_cnn", "bi_gru", "transformer")
 KILLED = ("embedding_bag", "transformer")  # real processes cost more
 
 
-def start(name, folder):
+@pytest.fixture(scope="module")
+def forge():
+    """A process that has imported TensorFlow but computed nothing; it forks one per training."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", ALONE, str(Path(__file__).parent), name, str(folder)]
-    return subprocess.Popen(
-        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    process = subprocess.Popen(
+        [sys.executable, "-c", MANY, str(Path(__file__).parent)],
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
+    yield process
+    process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
-def kill_after(process, folder, steps):
-    """Kill a training once it has written its checkpoint so many times; say whether it lived."""
+def start(forge, name, folder):
+    """Start a training in a process of its own."""
+    forge.stdin.write(f"{name} {folder}\n")
+    forge.stdin.flush()
+    return int(forge.stdout.readline())
+
+
+def kill_after(pid, folder, steps):
+    """Kill a training once it has written its checkpoint so many times."""
     place, seen, last = folder / "half.npz", 0, 0
     deadline = time.monotonic() + 100
-    while process.poll() is None and seen < steps and time.monotonic() < deadline:
+    while seen < steps and not (folder / "bundle").exists() and time.monotonic() < deadline:
         try:
             now = place.stat().st_mtime_ns
         except FileNotFoundError:
             now = 0
         seen, last = seen + (now not in (0, last)), now or last
         time.sleep(0.001)
-    alive = process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return alive
+    os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("name", KILLED)
-def test_killed_at_random_points_it_ends_with_the_same_digest(name, frames, tmp_path):
+def test_killed_at_random_points_it_ends_with_the_same_digest(name, forge, frames, tmp_path):
     "Two kills of a real process by SIGKILL, at points drawn anew, then a run to the end."
     task = label_space("emotion", frames[0]["label"])
     peaceful = train_candidate(name, frames[0], dev=frames[1], task=task, recipe=QUICK[name])
     expected = digest_folder(write_bundle(peaceful, tmp_path / "peaceful"))
-    killed = 0
     for steps in np.random.default_rng().integers(1, 9, size=2):
-        killed += kill_after(start(name, tmp_path), tmp_path, int(steps))
+        kill_after(start(forge, name, tmp_path), tmp_path, int(steps))
+        assert int(forge.stdout.readline()) == -signal.SIGKILL
         assert (tmp_path / "half.npz").is_file() and not (tmp_path / "bundle").exists()
-    assert killed == 2
-    last = start(name, tmp_path)
-    last.communicate(timeout=120)
-    assert last.returncode == 0
+    start(forge, name, tmp_path)
+    assert int(forge.stdout.readline()) == 0
     assert digest_folder(tmp_path / "bundle") == expected
     assert not (tmp_path / "half.npz").exists()
 
@@ -88,23 +108,37 @@ class Stopped(Exception):
     """Stands for a kill at a step that is known."""
 
 
-@pytest.mark.parametrize("averaged", [1, 3])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_stopped_at_every_step_it_ends_with_the_same_weights(
+def steps_to_stop_at(a_pass, passes, drawn):
+    """The first step, the last one of a pass, the first one of another, and two more."""
+    first, other = drawn.choice(np.arange(1, passes), size=2, replace=False)
+    known = {1, int(first) * a_pass, int(other) * a_pass + 1}
+    rest = [step for step in range(2, passes * a_pass) if step not in known]
+    return known | set(drawn.choice(rest, size=2, replace=False).tolist())
+
+
+# What is averaged is the same list of arrays whatever the network.
+@pytest.mark.parametrize(
+    ("name", "averaged"), [*((name, 3) for name in NETWORKS), ("embedding_bag", 1), ("text_cnn", 1)]
+)
+def test_stopped_at_drawn_steps_it_ends_with_the_same_weights(
     name, averaged, frames, tmp_path, monkeypatch
 ):
     rows = [read_examples(frame, ("anger", "joy", "sadness")) for frame in frames]
-    recipe = replace(QUICK[name], averaged=averaged)
+    recipe = replace(QUICK[name], averaged=averaged, epochs=4, patience=4, batch_size=128)
     peaceful = make_candidate(name, recipe)
     history = peaceful.fit(*rows)
-    place, rng = Checkpoint(tmp_path / "half.npz", every_s=0.0), np.random.default_rng()
+    assert len(history) == 4
+    place, step, stops = Checkpoint(tmp_path / "half.npz", every_s=0.0), 0, 0
+    chosen = steps_to_stop_at(-(-len(frames[0]) // 128), 4, np.random.default_rng())
     from mlops_lab.models import passes
 
-    write, stops = passes.write_bytes, 0
+    write = passes.write_bytes
 
     def write_then_stop(path, data):
+        nonlocal step
         write(path, data)
-        if rng.random() < 0.4:
+        step += 1
+        if step in chosen:
             raise Stopped
 
     monkeypatch.setattr(passes, "write_bytes", write_then_stop)
@@ -115,7 +149,7 @@ def test_stopped_at_every_step_it_ends_with_the_same_weights(
             break
         except Stopped:
             stops += 1
-    assert stops > 2
+    assert (stops, step) == (5, 20)  # no step was taken twice
     pairs = zip(again.network.weights, peaceful.network.weights, strict=True)
     assert all(np.array_equal(one.numpy(), other.numpy()) for one, other in pairs)
 

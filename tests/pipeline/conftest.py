@@ -1,5 +1,6 @@
 """Small pipelines made of real notebooks."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,24 @@ from notebook_bench import Bench
 
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.pipeline.plan import Pipeline
+from mlops_lab.pipeline.warm_keeper import WarmKeeper
+
+
+@pytest.fixture(scope="session")
+def keeper() -> Iterator[WarmKeeper]:
+    """Warm processes for many runs; test_warm_keeper proves that they are what fresh ones are."""
+    keeper = WarmKeeper()
+    yield keeper
+    keeper.close()
 
 
 @pytest.fixture
-def bench(tmp_path: Path, settings: Settings) -> Bench:
+def bench(tmp_path: Path, settings: Settings, keeper: WarmKeeper) -> Bench:
     """An empty folder for notebooks and an empty lab."""
     (tmp_path / "notebooks").mkdir()
-    return Bench(tmp_path / "notebooks", settings)
+    bench = Bench(tmp_path / "notebooks", settings)
+    bench.lend = keeper.lend
+    return bench
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Write small pipelines of real notebooks and run them."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -34,6 +33,8 @@ def write_stage(folder: Path, name: str, *work: str, parameters: str = "") -> Pa
 class Bench:
     """A pipeline in a folder, and a lab to run it in."""
 
+    lend = None  # gives warm processes kept from run to run; each run has its own if nothing
+
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder, self.settings = folder, settings
 
@@ -49,4 +50,5 @@ class Bench:
 
     def run(self, pipeline: Pipeline, **options: object) -> RunEnd:
         """Run the pipeline."""
-        return run_pipeline(pipeline, self.settings, options=replace(RunOptions(), **options))
+        options = {"lend": self.lend, **options}
+        return run_pipeline(pipeline, self.settings, options=RunOptions(**options))
