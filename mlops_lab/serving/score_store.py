@@ -42,7 +42,6 @@ from .write_queue import WriteQueue
 # %% ../../notebooks/60_serving/06_score_store.ipynb #3766e517
 _COMMIT_WAIT_S = 15.0
 _NAMES = tuple(field.name for field in fields(ScoreRecord))
-_VALUES = attrgetter(*_NAMES)
 
 
 class ScoreStore:
@@ -86,7 +85,7 @@ class ScoreStore:
     ) -> bool:  # whether they are committed; if not, submit them
         "Store records without waiting for anybody, or leave it."
         way = None if self._queue.waiting else self._short_way
-        return way is not None and way.append("scores", _NAMES, rows=[*map(_VALUES, records)])
+        return way is not None and way.append("scores", **_columns(records))
 
     def save(
         self,
@@ -109,6 +108,17 @@ class ScoreStore:
     def close(self) -> None:
         "Write what is waiting, then let go of the database."
         self._close()
+
+# %% ../../notebooks/60_serving/06_score_store.ipynb #ba693472
+_SHORT = _NAMES[:-1], attrgetter(*_NAMES[:-1])  # without labels, where nobody gives several
+_LONG = _NAMES, attrgetter(*_NAMES)
+
+
+def _columns(
+    records: list[ScoreRecord],  # as answered
+) -> dict:  # names and rows, as `RowFile.append` takes them
+    names, values = _LONG if any(one.labels is not None for one in records) else _SHORT
+    return {"names": names, "rows": [*map(values, records)]}
 
 # %% ../../notebooks/60_serving/06_score_store.ipynb #ecc254a1
 def _masked(

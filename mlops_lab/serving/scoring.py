@@ -27,7 +27,7 @@ from .gathering import Gathering
 from .metrics import Family, ServiceMetrics
 from .model_source import LoadedModel, ModelSource
 from .refusals import Overloaded, Refusal
-from .score_record import ScoreRecord, new_score_id, utc_now
+from .score_record import ScoreRecord, new_score_id, utc_now, with_sets
 from .score_store import ScoreStore
 
 # %% ../../notebooks/60_serving/15_scoring.ipynb #6225d793
@@ -53,7 +53,7 @@ def _written(
         raise ModelProblem(f"version {model.version} gives probabilities that are no numbers")
     latency_ms = round((time.perf_counter() - started) * 1000, 4)
     answers = zip(texts, callers, scores.top, rows, strict=True)
-    return [
+    records = [
         ScoreRecord(
             score_id=new_score_id(),
             at=at,
@@ -69,6 +69,7 @@ def _written(
         )
         for text, caller, label, row in answers
     ]
+    return with_sets(records, scores.chosen) if getattr(scores, "thresholds", 0) else records
 
 # %% ../../notebooks/60_serving/15_scoring.ipynb #dbe94b82
 _INLINE_CHARS = 20_000  # more text than this is scored in a thread: about 2 ms of NumPy

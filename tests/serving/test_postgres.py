@@ -4,13 +4,14 @@ import os
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 from postgres_server import running_postgres
-from serving_examples import make_record
+from serving_examples import OLD_NAMES, OLD_TABLE, make_record
 from test_survival import ask_until_it_dies, start
 
 from mlops_lab.foundation.settings import Settings
@@ -123,3 +124,21 @@ def test_masked_texts_are_stored_masked(scores, server):
     assert store.read(one.score_id)["text"] == "ask <email> or <user>"
     store.close()
     assert files_with(scores[1], server[1], "ximena") == []
+
+
+def test_a_database_of_before_gets_what_it_lacks_when_it_is_opened(scores):
+    address, plain = scores
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(OLD_TABLE)
+        old = make_record()
+        marks = ", ".join(["%s"] * len(OLD_NAMES))
+        values = [getattr(old, name) for name in OLD_NAMES]
+        connection.execute(f"INSERT INTO scores ({', '.join(OLD_NAMES)}) VALUES ({marks})", values)
+    with ThreadPoolExecutor(4) as together:
+        stores = list(together.map(ScoreStore, [address] * 4))
+    stores[0].save([new := make_record(label="joy", labels="joy|love")])
+    assert stores[1].read(new.score_id)["labels"] == ["joy", "love"]
+    assert "labels" not in stores[2].read(old.score_id)
+    assert stores[3].frame()["labels"].dropna().tolist() == ["joy|love"]
+    for store in stores:
+        store.close()
