@@ -4070,6 +4070,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                        'mlops_lab/pipeline/preparation.py'),
                                                 'mlops_lab.pipeline.preparation._check_names': ( '50_pipeline/preparation.html#_check_names',
                                                                                                  'mlops_lab/pipeline/preparation.py'),
+                                                'mlops_lab.pipeline.preparation._refuse_twins': ( '50_pipeline/preparation.html#_refuse_twins',
+                                                                                                  'mlops_lab/pipeline/preparation.py'),
                                                 'mlops_lab.pipeline.preparation.describe_plan': ( '50_pipeline/preparation.html#describe_plan',
                                                                                                   'mlops_lab/pipeline/preparation.py'),
                                                 'mlops_lab.pipeline.preparation.prepare_run': ( '50_pipeline/preparation.html#prepare_run',
