@@ -252,6 +252,7 @@ Modules:
 - `mlops_lab.serving.canary_trial`: Decide, answer by answer, whether a canary is worse, good enough, or not known yet.
 - `mlops_lab.serving.client`: Ask the scoring service from Python, with the standard library alone.
 - `mlops_lab.serving.copies`: Have the other model answer the same texts, unseen by the caller and without costing one any time.
+- `mlops_lab.serving.door`: Tell who asks, whether they may, and which model shall answer them.
 - `mlops_lab.serving.exchange`: Read what a request carries and write what it is answered, within limits.
 - `mlops_lab.serving.fields`: Read single fields of a request, or say exactly what is wrong with them.
 - `mlops_lab.serving.file_scoring`: Score every row of a file exactly once, in bounded memory, and go on after a kill.
@@ -266,6 +267,7 @@ Modules:
 - `mlops_lab.serving.observations`: Gather what is seen of a canary into evidence that a restart does not lose.
 - `mlops_lab.serving.pages`: Give people a page to try the model, and programmers a page to call it.
 - `mlops_lab.serving.protocol_routes`: Answer the routes of the Open Inference Protocol V2, so that standard clients need no change.
+- `mlops_lab.serving.quick_way`: Take a request for scores from the network and put its answer there, with nothing between.
 - `mlops_lab.serving.refusals`: Say no to a request in a way that programs and people understand.
 - `mlops_lab.serving.roster`: Know which models one service answers with, and by which names.
 - `mlops_lab.serving.routing`: Send most callers to the champion and some to a canary, each caller always to the same.
@@ -273,8 +275,10 @@ Modules:
 - `mlops_lab.serving.score_erasure`: Erase a person's rows so that no byte is left, and record that it was done without naming them.
 - `mlops_lab.serving.score_exports`: Hand stored scores out as one file, and remember where every copy went.
 - `mlops_lab.serving.score_record`: Name everything that is kept about one answered text.
+- `mlops_lab.serving.score_route`: Answer a request for scores, from its key to its last byte.
 - `mlops_lab.serving.score_store`: Keep every score the service gave, and what people said about it later.
 - `mlops_lab.serving.score_tables`: Describe how scores and feedback lie in a SQL database, and read and write them.
+- `mlops_lab.serving.scored_texts`: Turn texts into the records of their scores, and say which words mattered.
 - `mlops_lab.serving.scoring`: Turn texts into stored scores, without knowing anything about HTTP.
 - `mlops_lab.serving.served_models`: Open the models that one service shall answer with, and keep each of them up to date.
 - `mlops_lab.serving.service`: Put the scoring service behind HTTP, with thin routes and firm limits.

@@ -15,9 +15,9 @@ import uvicorn
 
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.models.scorer import load_scorer
-from mlops_lab.serving import messages, scoring, service
-from mlops_lab.serving.exchange import joining_protocol
+from mlops_lab.serving import messages, score_route, scoring, service
 from mlops_lab.serving.model_source import folder_source
+from mlops_lab.serving.quick_way import scoring_protocol
 from mlops_lab.serving.score_store import ScoreStore
 
 
@@ -53,7 +53,7 @@ def leave_out(parts, app):
     if "router" in parts:
         model = app.state.service.source.current()
         scoring._picked = lambda *asked: model
-        service.read_routing = lambda *asked, **told: {}
+        score_route.read_routing = lambda *asked, **told: {}
 
 
 def main():
@@ -66,7 +66,7 @@ def main():
         config = uvicorn.Config(
             app, port=port, log_level="warning", access_log=False, proxy_headers=False
         )
-        config.http, config.server_header = joining_protocol(), False
+        config.http, config.server_header = scoring_protocol(app.state.desk), False
         uvicorn.Server(config).run()
 
 

@@ -36,11 +36,8 @@ def insert_text(
     places = f"({', '.join('?' * len(names))})"
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * rows)}"
 
-# %% ../../notebooks/10_foundation/13_row_file.ipynb #1e4ee5d3
-_PAGES_AT_ONCE, _EVERY_S = (
-    8_000,
-    5.0,
-)  # moved when there are so many pages of 4 kilobytes, or so late
+# %% ../../notebooks/10_foundation/13_row_file.ipynb #4fccc4a1
+_PAGES_AT_ONCE, _EVERY_S = 8_000, 5.0  # moved when it has so many pages of 4 kB, or so late
 _LONG_LOG, _FULL_LOG = 64_000, 262_144  # pages: 256 megabytes and a gigabyte
 _PATIENCE_MS = 100  # to find a moment between two commits
 _LOG = logging.getLogger("mlops_lab.foundation")
@@ -83,6 +80,8 @@ class LogKeeper:
         self._closed = True
         self._wake.set()
         self._thread.join()
+        if self._new:  # came while the thread moved the rest
+            self._keep()
 
     def _run(self) -> None:
         while not self._closed:
@@ -92,15 +91,14 @@ class LogKeeper:
                 self._keep()
 
     def _keep(self) -> None:
-        new, self._new = self._new, 0
+        self._length, self._new = self._length + self._new, 0  # full stays full while it is moved
         try:
             left = _move_log(self.path)
-            self._length, self.problem = self._length + new if left is None else left, ""
+            self._length, self.problem = self._length if left is None else left, ""
         except sqlite3.Error as problem:
             if not self.problem:
                 _LOG.warning("the log of %s stays: %s", self.path.name, problem)
-            self._length, self.problem = self._length + new, str(problem)
-            self.failures += 1
+            self.failures, self.problem = self.failures + 1, str(problem)
 
 # %% ../../notebooks/10_foundation/13_row_file.ipynb #8ee3fcc4
 def _move_log(
@@ -163,4 +161,5 @@ class RowFile:
 
     def close(self) -> None:
         "Let go of the file."
-        self._connection.close()
+        with self._free:  # not under the hands of one who appends
+            self._connection.close()

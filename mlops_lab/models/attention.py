@@ -122,7 +122,7 @@ def attention_from_arrays(
     wanted = _wanted_shapes(arrays, blocks)
     check_shapes(arrays, wanted)
     vectors, places, last, heads, table, bias = (arrays[name] for name in names)
-    if heads < 1 or vectors.shape[1] % heads:
+    if heads < 1 or heads % 1 or vectors.shape[1] % heads:
         found = f"{vectors.shape[1]} numbers of a word cannot be shared by {heads} heads"
         raise ModelProblem(found, "heads that divide the numbers")
     stack = tuple({n: arrays[f"{n}_{i}"] for n in _BLOCK} for i in range(blocks))

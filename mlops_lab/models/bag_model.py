@@ -50,9 +50,7 @@ def bag_weights(
         return _weights(bags, importance)
     found = LongArray("float32")
     for first, last in stretches(bags.starts, _BLOCK):
-        begin, end = bags.starts[first], bags.starts[last]
-        inside = bags.starts[first : last + 1] - begin
-        found.add(_weights(Bags(bags.ids[begin:end], bags.counts[begin:end], inside), importance))
+        found.add(_weights(bags.part(first, last), importance))
     return found.array()
 
 # %% ../../notebooks/30_models/04_bag_model.ipynb #9fcfef1d
@@ -63,8 +61,7 @@ def inverse_frequency(
     "Weigh rare features up."
     texts_with = np.zeros(size, np.int64)
     for first, last in stretches(bags.starts, _BLOCK):
-        ids = bags.ids[bags.starts[first] : bags.starts[last]]
-        texts_with += np.bincount(ids, minlength=size)
+        texts_with += np.bincount(bags.part(first, last).ids, minlength=size)
     return (np.log((1 + len(bags)) / (1 + texts_with)) + 1).astype(np.float32)
 
 # %% ../../notebooks/30_models/04_bag_model.ipynb #64a6eebe

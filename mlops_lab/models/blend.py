@@ -15,10 +15,9 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from .bag_model import answer_probabilities
 from .calibration import Calibration, calibrate
 from .forms import BlendFeatures, BlendModel, CoarserModel, coarser_logits
-from .learning import Candidate, Examples, Recipe, progress
+from .learning import Answering, Candidate, Examples, Recipe
 from .linear import TfidfLogistic
 from .passes import Checkpoint, judged_on_dev
 from .text_cnn import TextCnn
@@ -47,8 +46,8 @@ def _changed(
     "Make the logits of a part honest."
     return logits * np.float32(honest.factor) + np.float32(honest.shift)
 
-# %% ../../notebooks/30_models/30_blend.ipynb #4a05b16e
-class Blend:
+# %% ../../notebooks/30_models/30_blend.ipynb #4a7a947d
+class Blend(Answering):
     "The mean of other candidates."
 
     def __init__(
@@ -77,9 +76,8 @@ class Blend:
             history += [{**row, "part": part.describe()["candidate"]} for row in rows]
             self.honest.append(calibrate(part.logits(dev.texts), dev.targets))
         self.features = BlendFeatures(tuple(part.features for part in self.parts))
-        judged = progress(self.predict(dev.texts), dev.targets)
         whole = {"train_loss": min(row["train_loss"] for row in history), "part": "blend"}
-        history.append({**whole, **{f"dev_{key}": value for key, value in judged.items()}})
+        history.append({**whole, **judged_on_dev(self.logits(dev.texts), dev)})
         return [{**row, "epoch": number} for number, row in enumerate(history, start=1)]
 
     def logits(
@@ -90,13 +88,6 @@ class Blend:
         texts, pairs = list(texts), zip(self.parts, self.honest, strict=True)
         return sum(_changed(part.logits(texts), own) for part, own in pairs) / len(self.parts)
 
-    def predict(
-        self,
-        texts: Iterable[str],  # any texts
-    ) -> np.ndarray:  # probabilities, one row per text
-        "Give probabilities by the libraries that learned them."
-        return answer_probabilities(self.logits(texts), self.several)
-
     def compiled(self) -> BlendModel:
         "Give the same model as plain arrays."
         pairs = zip(self.parts, self.honest, strict=True)
@@ -105,8 +96,8 @@ class Blend:
         even, none = np.ones(width, np.float32), np.zeros(width, np.float32)
         return BlendModel(parts, even, none, self.several)
 
-# %% ../../notebooks/30_models/30_blend.ipynb #5f755b1e
-class Coarser:
+# %% ../../notebooks/30_models/30_blend.ipynb #2f9aa4c7
+class Coarser(Answering):
     "A candidate that learns fine labels and answers in coarse ones."
 
     def __init__(
@@ -146,13 +137,6 @@ class Coarser:
         "Give coarse logits by the library that learned the fine ones."
         fine = _changed(self.inner.logits(texts), self.honest)
         return coarser_logits(fine, self.groups, several=self.several)
-
-    def predict(
-        self,
-        texts: Iterable[str],  # any texts
-    ) -> np.ndarray:  # probabilities, one row per text
-        "Give probabilities by the library that learned them."
-        return answer_probabilities(self.logits(texts), self.several)
 
     def compiled(self) -> CoarserModel:
         "Give the same model as plain arrays."

@@ -111,7 +111,7 @@ def bag_logits(
 
     logits = [np.empty((0, network.width), np.float32)]
     for begin in range(0, len(bags), 1024):
-        batch = take_rows(bags, np.arange(begin, min(begin + 1024, len(bags))))
+        batch = bags.part(begin, begin + 1024)
         entries = network.embedding(batch.ids) * batch.counts[:, None]
         sums = tf.math.unsorted_segment_sum(entries, batch.rows, len(batch))
         logits.append(network.dense(sums).numpy())

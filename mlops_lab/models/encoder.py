@@ -142,7 +142,7 @@ def encoder_from_arrays(
         wanted |= {f"{n}_{number}": shape for n, shape in zip(_BLOCK, shapes, strict=True)}
     check_shapes(arrays, wanted)
     heads, kind, tiny = arrays["encoder_facts"].tolist()
-    if heads < 1 or size % heads or not 0 <= kind < len(BENDS):
+    if heads < 1 or heads % 1 or size % heads or kind not in range(len(BENDS)):
         raise ModelProblem(f"{size} numbers, {heads:g} heads", "heads that divide the numbers")
     stack = tuple({n: arrays[f"{n}_{i}"] for n in _BLOCK} for i in range(blocks))
     first = (arrays[name] for name in names[:3])

@@ -12,7 +12,7 @@ __all__ = ['read_tensors', 'Published', 'read_encoder', 'find_encoder']
 
 # %% ../../notebooks/30_models/28_encoder_files.ipynb #12e090d8
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from ..foundation.errors import ModelProblem
 from ..foundation.records import digest_file, digest_json
-from .encoder import BENDS, Encoder
+from .encoder import BENDS, Encoder, encoder_from_arrays
 from .word_pieces import PieceFeatures, PieceRules
 
 # %% ../../notebooks/30_models/28_encoder_files.ipynb #e11b9b62
@@ -52,7 +52,7 @@ def read_tensors(
         told = {name: one for name, one in header.items() if name != "__metadata__"}
         floats = {name: one for name, one in told.items() if one["dtype"] in _TYPES}
         return {name: _take_array(data[8 + size :], one) for name, one in floats.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelProblem(f"{path.name} cannot be read: {error}", "a safetensors file") from error
 
 # %% ../../notebooks/30_models/28_encoder_files.ipynb #afa9d3d1
@@ -62,7 +62,7 @@ def _read_json(
     "Read what is told about an encoder."
     try:
         return dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ModelProblem(f"{path.name} cannot be read: {error}", "an object in JSON") from error
 
 # %% ../../notebooks/30_models/28_encoder_files.ipynb #f8cbbd36
@@ -77,6 +77,8 @@ def _pieces_of_json(
         found = f"tokenizer.json of {folder.name} is of the kinds {kinds}"
         raise ModelProblem(found, "WordPiece, as BERT and its kin have it")
     numbers = {**model["vocab"], **{one["content"]: one["id"] for one in told["added_tokens"]}}
+    if sorted(numbers.values()) != [*range(len(numbers))]:  # a gap would move all that follow
+        raise ValueError("the pieces are not numbered one by one from 0 on")
     names = {"lower": "lowercase", "bare": "strip_accents", "apart": "handle_chinese_chars"}
     return sorted(numbers, key=numbers.get), {own: cutting.get(n) for own, n in names.items()}
 
@@ -178,6 +180,21 @@ def _check_files(
         found = f"{folder.name} lacks {', '.join(missing)}"
         raise ModelProblem(found, f"config.json, tokenizer.json or vocab.txt, {_WEIGHTS}")
 
+# %% ../../notebooks/30_models/28_encoder_files.ipynb #134dc3e0
+def _put_together(
+    config: dict[str, Any],  # of an encoder
+    named: dict[str, np.ndarray],  # its arrays by their published names
+) -> Encoder:  # checked as one from a bundle is
+    "Put the arrays of an encoder together."
+    first = {n: named[f"embeddings.{n}_embeddings.weight"] for n in ("word", "position")}
+    kind = named["embeddings.token_type_embeddings.weight"][0]
+    scale = np.stack([named[f"embeddings.LayerNorm.{part}"] for part in ("weight", "bias")])
+    blocks = tuple(_layer(named, number) for number in range(config["num_hidden_layers"]))
+    heads, bend = config["num_attention_heads"], config.get("hidden_act", "gelu")
+    tiny = config.get("layer_norm_eps") or 1e-12
+    vectors, places = first["word"] + kind, first["position"]
+    return encoder_from_arrays(Encoder(vectors, places, scale, blocks, heads, bend, tiny).arrays())
+
 # %% ../../notebooks/30_models/28_encoder_files.ipynb #2000e1af
 def read_encoder(
     folder: Path,  # with the files of an encoder
@@ -188,21 +205,18 @@ def read_encoder(
     config, named = _check_config(folder), read_tensors(folder / _WEIGHTS)
     named = {name.removeprefix("bert."): array for name, array in named.items()}
     try:
-        layers = range(config["num_hidden_layers"])
-        first = {n: named[f"embeddings.{n}_embeddings.weight"] for n in ("word", "position")}
-        kind = named["embeddings.token_type_embeddings.weight"][0]
-        scale = np.stack([named[f"embeddings.LayerNorm.{part}"] for part in ("weight", "bias")])
-        blocks = tuple(_layer(named, number) for number in layers)
-        heads, bend = config["num_attention_heads"], config.get("hidden_act", "gelu")
+        encoder = _put_together(config, named)
     except KeyError as error:
         found = f"{folder.name} lacks {error.args[0]}"
         raise ModelProblem(found, "all layers that config.json tells of") from error
-    features, tiny = _read_pieces(folder, len(first["position"])), config.get("layer_norm_eps")
-    if features.size > len(first["word"]):
-        found = f"{folder.name} has {features.size} pieces and {len(first['word'])} vectors"
+    except (TypeError, ValueError, IndexError) as error:
+        found = f"the weights of {folder.name} do not fit its config.json: {error}"
+        raise ModelProblem(found, "the files of one encoder") from error
+    features = _read_pieces(folder, len(encoder.places))
+    if features.size > len(encoder.vectors):
+        found = f"{folder.name} has {features.size} pieces and {len(encoder.vectors)} vectors"
         raise ModelProblem(found, "a vector for each piece")
-    vectors, places = first["word"][: features.size] + kind, first["position"]
-    encoder = Encoder(vectors, places, scale, blocks, heads, bend, tiny or 1e-12)
+    encoder = replace(encoder, vectors=encoder.vectors[: features.size])  # the others pad a table
     read = [folder / name for name in (*_FILES, _WEIGHTS) if (folder / name).is_file()]
     return Published(
         folder.name, digest_json({p.name: digest_file(p) for p in read}), encoder, features
@@ -216,14 +230,14 @@ def find_encoder(
     if name and Path(name).expanduser().is_dir():
         return Path(name).expanduser()
     found, expected = f"encoder {name!r} is no folder", "a folder, or owner/name of a hub"
-    if not name or name.count("/") != 1 or name.startswith((".", "/", "~")):
+    owned, _, revision = name.partition("@")
+    if owned.count("/") != 1 or name.startswith((".", "/", "~")):
         raise ModelProblem(found, expected, "set encoder in settings.ini")
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         remedy = "pip install 'mlops-lab[pretrained]' to take it from a hub"
         raise ModelProblem(found, expected, remedy) from error
-    owned, _, revision = name.partition("@")
     wanted = [*_FILES, _WEIGHTS]
     try:
         return Path(snapshot_download(owned, revision=revision or None, allow_patterns=wanted))

@@ -15,10 +15,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from .bag_model import BagModel, answer_probabilities
+from .bag_model import BagModel
 from .features import Bags, FeatureSettings, NgramFeatures, fit_features
 from .layers import label_truth
-from .learning import Examples, Recipe, progress
+from .learning import Answering, Examples, Recipe
 from .long_arrays import stretches
 from .passes import Checkpoint
 
@@ -39,10 +39,9 @@ def telling_table(
     counts = np.zeros((size, truth.shape[1]))
     totals = np.zeros((size, 1))
     for first, last in stretches(bags.starts, _BLOCK):
-        ids = bags.ids[bags.starts[first] : bags.starts[last]]
-        rows = np.repeat(np.arange(first, last), np.diff(bags.starts[first : last + 1]))
-        np.add.at(counts, ids, truth[rows])
-        totals[:, 0] += np.bincount(ids, minlength=size)
+        part = bags.part(first, last)
+        np.add.at(counts, part.ids, truth[first:last][part.rows])
+        totals[:, 0] += np.bincount(part.ids, minlength=size)
     share = counts.sum(axis=0) / max(counts.sum(), 1.0)
     gain = np.log((counts + _SMOOTH * share) / (totals + _SMOOTH) / np.maximum(share, 1e-9) + 1e-9)
     gain = np.where(gain > _LIFT, gain * np.sqrt(counts), -np.inf)
@@ -56,7 +55,7 @@ def telling_table(
 _LOUD = 4.0  # weight of a word
 
 
-class LexiconRule:
+class LexiconRule(Answering):
     "A list of words per label, and the label with most of them."
 
     def __init__(
@@ -83,11 +82,7 @@ class LexiconRule:
         share = truth.mean(axis=0)
         self.bias = np.log((share + 1e-3) / (1 - share + 1e-3)).astype(np.float32)
         self.several = train.several
-        row: dict[str, float] = {"epoch": 1}
-        for name, rows in (("train", train), ("dev", dev)):
-            judged = progress(self.predict(rows.texts), rows.targets)
-            row |= {f"{name}_{key}": value for key, value in judged.items()}
-        return [row]
+        return self.only_pass(*((self.logits(rows.texts), rows) for rows in (train, dev)))
 
     def logits(
         self,
@@ -95,13 +90,6 @@ class LexiconRule:
     ) -> np.ndarray:  # one row per text
         "Count words."
         return self.compiled().logits(self.features.bags(texts))
-
-    def predict(
-        self,
-        texts: Iterable[str],  # any texts
-    ) -> np.ndarray:  # probabilities, one row per text
-        "Count words, and be as sure as they are many."
-        return answer_probabilities(self.logits(texts), self.several)
 
     def compiled(self) -> BagModel:
         "Give the same rule as plain arrays."

@@ -14,7 +14,6 @@ __all__ = ['Network', 'Checkpoint', 'training_key', 'checkpoint_in', 'learn_in_p
 import io
 import json
 import zipfile
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from time import monotonic
@@ -26,7 +25,7 @@ from ..foundation.records import digest_bytes, digest_json
 from ..foundation.whole_files import write_bytes
 from .bag_model import answer_probabilities
 from .layers import prior_logits
-from .learning import Examples, Recipe, progress
+from .learning import Answering, Examples, Recipe, progress
 from .text_column import digest_texts
 
 if TYPE_CHECKING:
@@ -240,7 +239,7 @@ def judged_on_dev(
     return {f"dev_{key}": value for key, value in found.items()}
 
 
-class NetworkCandidate:
+class NetworkCandidate(Answering):
     "A candidate that learns in passes; `prepared` and `logits` are its own."
 
     name: ClassVar[str]  # of the kind
@@ -265,14 +264,8 @@ class NetworkCandidate:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+        self.several = train.several
         lessons = self.prepared(train, dev)
         lessons.network.dense.bias.assign(prior_logits(train))
         key = training_key(self.describe(), train=train, dev=dev)
         return learn_in_passes(lessons, len(train), key=key, checkpoint=self.checkpoint)
-
-    def predict(
-        self,
-        texts: Iterable[str],  # any texts
-    ) -> np.ndarray:  # probabilities, one row per text
-        "Give probabilities by Keras."
-        return answer_probabilities(self.logits(texts), self.network.several)

@@ -10,7 +10,8 @@ The bags are those of `NgramFeatures.bags`, only in the order of the numbers."""
 # %% auto #0
 __all__ = ['PieceReader', 'PlainReader', 'make_reader']
 
-# %% ../../notebooks/30_models/05_piece_reader.ipynb #81498926
+# %% ../../notebooks/30_models/05_piece_reader.ipynb #ad59d9ef
+from array import array
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -53,13 +54,14 @@ def _counted(
     shift: int,  # bits of a feature number
 ) -> Bags:  # in the order of the numbers
     keys.sort()
-    is_end = np.ones(len(keys) + 1, bool)  # of a run of equal keys; no helpers here, they cost
+    is_end = np.empty(len(keys) + 1, bool)  # of a run of equal keys; no helpers here, they cost
+    is_end[0] = is_end[-1] = True
     np.not_equal(keys[1:], keys[:-1], out=is_end[1:-1])
     (ends,) = is_end.nonzero()
     counts = (ends[1:] - ends[:-1]).astype(np.float32)
     distinct = keys[ends[:-1]]
     if texts == 1:
-        return Bags(distinct.astype(np.int32), counts, np.array((0, len(distinct))))
+        return Bags(distinct, counts, np.array((0, len(distinct))))
     starts = distinct.searchsorted(np.arange(texts + 1, dtype=keys.dtype) << shift)
     return Bags((distinct & ((1 << shift) - 1)).astype(np.int32), counts, starts)
 
@@ -124,8 +126,8 @@ class PieceReader:
             sizes.append(len(ids) // 4)
         if len(texts) <= _RECENT:
             self._recent = recent
-        ids = np.frombuffer(b"".join(parts), np.int32)
-        keys = np.concatenate((ids, np.array(pairs, np.int32)))
+        parts.append(array("i", pairs))
+        keys = np.frombuffer(bytearray().join(parts), np.int32)
         shift = self._features.size.bit_length()
         if len(texts) > 1:
             kind = np.int32 if (len(texts) + 1) << shift < 2**31 else np.int64

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..foundation.whole_files import write_bytes
-from .bag_model import answer_probabilities
 from .encoder import Encoder, EncoderModel
 from .encoder_files import find_encoder, read_encoder
 from .features import Bags
-from .learning import Examples, Recipe, class_weights, progress
+from .learning import Answering, Examples, Recipe, class_weights
+from .linear import coefficients, competing_logits
 from .passes import Checkpoint, training_key
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def encoded(
     parts, written = _kept_rows(checkpoint, key), monotonic()
     begin = sum(map(len, parts))
     while begin < len(bags):
-        parts.append(plain.logits(_slice(bags, begin, begin + _PART)))
+        parts.append(plain.logits(bags.part(begin, begin + _PART)))
         begin += len(parts[-1])
         if checkpoint and monotonic() - written >= checkpoint.every_s:
             buffer, rows = io.BytesIO(), np.concatenate(parts)
@@ -71,17 +71,6 @@ def encoded(
             write_bytes(checkpoint.path, buffer.getvalue())
             parts, written = [rows], monotonic()
     return np.concatenate([np.empty((0, size), np.float32), *parts])
-
-# %% ../../notebooks/30_models/29_pretrained.ipynb #01e7b7cb
-def _slice(
-    bags: Bags,  # pieces of texts
-    first: int,  # text
-    last: int,  # text, not included
-) -> Bags:  # of those between
-    "Take some texts in a row."
-    starts = bags.starts[first : last + 1]
-    part = slice(starts[0], starts[-1])
-    return Bags(bags.ids[part], bags.counts[part], starts - starts[0])
 
 # %% ../../notebooks/30_models/29_pretrained.ipynb #1999307f
 def _fit_heads(
@@ -106,26 +95,14 @@ def _decided(
     several: bool,  # whether a text may have several labels
 ) -> np.ndarray:  # logits, one row per text
     "Ask scikit-learn."
+    if not several:
+        return competing_logits(heads[0], rows)
     if not len(rows):
-        return np.empty((0, _table(heads)[1].size))
-    said = [head.decision_function(rows) for head in heads]
-    if several:
-        return np.stack(said, axis=1)
-    return said[0] if said[0].ndim == 2 else np.stack([np.zeros_like(said[0]), said[0]], axis=1)
+        return np.empty((0, len(heads)))
+    return np.stack([head.decision_function(rows) for head in heads], axis=1)
 
-# %% ../../notebooks/30_models/29_pretrained.ipynb #3411c017
-def _table(
-    heads: "list[LogisticRegression]",  # fitted
-) -> tuple[np.ndarray, np.ndarray]:  # one row of logits per number, and the bias
-    "Put the coefficients of scikit-learn into one table."
-    table = np.concatenate([head.coef_ for head in heads]).T
-    bias = np.concatenate([head.intercept_ for head in heads])
-    if len(heads) == 1 and table.shape[1] == 1:  # two labels: only the second one's logit is kept
-        return np.hstack([np.zeros_like(table), table]), np.append(0.0, bias)
-    return table, bias
-
-# %% ../../notebooks/30_models/29_pretrained.ipynb #9aa1bd69
-class Pretrained:
+# %% ../../notebooks/30_models/29_pretrained.ipynb #b3d3fcf7
+class Pretrained(Answering):
     "A pretrained encoder that stays as it is, and logistic regression."
 
     def __init__(
@@ -157,15 +134,11 @@ class Pretrained:
         own, self.several = rows[: len(train)], train.several
         self.middle, self.spread = own.mean(axis=0), own.std(axis=0) + np.float32(1e-6)
         self.heads = _fit_heads((own - self.middle) / self.spread, train, self.recipe)
-        found = {"epoch": 1}
-        for name, part, examples in (("train", own, train), ("dev", rows[len(train) :], dev)):
-            told = progress(
-                answer_probabilities(self._answer(part), self.several), examples.targets
-            )
-            found |= {f"{name}_{key}": value for key, value in told.items()}
+        on_train, on_dev = self._answer(own), self._answer(rows[len(train) :])
+        told = self.only_pass((on_train, train), (on_dev, dev))
         if self.checkpoint:
             self.checkpoint.path.unlink(missing_ok=True)
-        return [found]
+        return told
 
     def _answer(self, rows: np.ndarray) -> np.ndarray:
         return _decided(self.heads, (rows - self.middle) / self.spread, several=self.several)
@@ -177,16 +150,9 @@ class Pretrained:
         "Give logits by scikit-learn."
         return self._answer(encoded(self.published.encoder, self.features.bags(texts)))
 
-    def predict(
-        self,
-        texts: Iterable[str],  # any texts
-    ) -> np.ndarray:  # probabilities, one row per text
-        "Give probabilities by scikit-learn."
-        return answer_probabilities(self.logits(texts), self.several)
-
     def compiled(self) -> EncoderModel:
         "Give the same model as plain arrays."
-        table, bias = _table(self.heads)
+        table, bias = coefficients(self.heads, several=self.several)
         table = table / self.spread[:, None]
         bias = (bias - self.middle @ table).astype(np.float32)
         return EncoderModel(self.published.encoder, table.astype(np.float32), bias, self.several)

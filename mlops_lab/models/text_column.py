@@ -14,8 +14,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
-from .long_arrays import in_blocks
-
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -72,8 +70,7 @@ def digest_texts(
 ) -> str:  # 64 hexadecimal digits
     "Name texts by their content."
     found = hashlib.sha256()
-    for block in in_blocks(texts, _BLOCK):
-        for text in block:
-            letters = text.encode("utf-8", "surrogatepass")
-            found.update(len(letters).to_bytes(8, "big") + letters)
+    for text in texts:
+        letters = text.encode("utf-8", "surrogatepass")
+        found.update(len(letters).to_bytes(8, "big") + letters)
     return found.hexdigest()

@@ -51,6 +51,8 @@ def padded_words(
 class WordModel(CompiledForm):
     "A compiled model of words in order; `pooled` is its own."
 
+    # What each form adds is pooled(said, mask): it gets the word vectors of texts side by side,
+    # zero where the mask says that there is no word, and gives one row of numbers per text.
     vectors: np.ndarray  # one row per word number, float32
     table: np.ndarray  # one row of logits per number that `pooled` gives
     bias: np.ndarray  # one number per label
@@ -59,14 +61,6 @@ class WordModel(CompiledForm):
     def shape(self) -> tuple[int, int]:  # word numbers and labels
         "Say how much it knows."
         return len(self.vectors), len(self.bias)
-
-    def pooled(
-        self,
-        said: np.ndarray,  # word vectors of texts side by side, zero where there is no word
-        mask: np.ndarray,  # whether there is a word
-    ) -> np.ndarray:  # one row of numbers per text
-        "Make one row of numbers of each text."
-        raise NotImplementedError
 
     def logits(
         self,

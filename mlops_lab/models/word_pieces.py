@@ -15,10 +15,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from ..foundation.errors import ModelProblem
-from .features import Bags
+from .features import Bags, ordered_bags
 
 # %% ../../notebooks/30_models/15_word_pieces.ipynb #ff831b82
 _TEXT_LIMIT, _WORD_LIMIT = 20_000, 100  # characters of a text and of a word that count
@@ -107,12 +105,11 @@ class PieceFeatures:
         texts: Iterable[str],  # any texts
     ) -> Bags:  # their pieces between two marks
         "Number the pieces of many texts."
-        lists = []
-        for text in texts:
-            ids = [i for word in cut_words(text, self.rules) for i in self.word_ids(word)]
-            lists.append([self._first, *ids[: self.rules.longest - 2], self._last])
-        ids = np.array([number for row in lists for number in row], np.int32)
-        return Bags(ids, np.ones(len(ids), np.float32), np.cumsum([0, *map(len, lists)]))
+        return ordered_bags(map(self._marked, texts))
+
+    def _marked(self, text: str) -> list[int]:
+        ids = [i for word in cut_words(text, self.rules) for i in self.word_ids(word)]
+        return [self._first, *ids[: self.rules.longest - 2], self._last]
 
     def unknown_share(
         self,

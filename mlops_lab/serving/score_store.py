@@ -16,9 +16,7 @@ __all__ = ['ScoreStore']
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import fields, replace
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 
 from sqlalchemy import Engine, bindparam, event, text
@@ -39,9 +37,8 @@ from mlops_lab.serving.score_tables import (
 )
 from .write_queue import WriteQueue
 
-# %% ../../notebooks/60_serving/06_score_store.ipynb #3766e517
+# %% ../../notebooks/60_serving/06_score_store.ipynb #d6abf42c
 _COMMIT_WAIT_S = 15.0
-_NAMES = tuple(field.name for field in fields(ScoreRecord))
 
 
 class ScoreStore:
@@ -85,7 +82,7 @@ class ScoreStore:
     ) -> bool:  # whether they are committed; if not, submit them
         "Store records without waiting for anybody, or leave it."
         way = None if self._queue.waiting else self._short_way
-        return way is not None and way.append("scores", **_columns(records))
+        return way is not None and way.append("scores", ScoreRecord._fields, rows=records)
 
     def save(
         self,
@@ -109,23 +106,12 @@ class ScoreStore:
         "Write what is waiting, then let go of the database."
         self._close()
 
-# %% ../../notebooks/60_serving/06_score_store.ipynb #ba693472
-_SHORT = _NAMES[:-1], attrgetter(*_NAMES[:-1])  # without labels, where nobody gives several
-_LONG = _NAMES, attrgetter(*_NAMES)
-
-
-def _columns(
-    records: list[ScoreRecord],  # as answered
-) -> dict:  # names and rows, as `RowFile.append` takes them
-    names, values = _LONG if any(one.labels is not None for one in records) else _SHORT
-    return {"names": names, "rows": [*map(values, records)]}
-
 # %% ../../notebooks/60_serving/06_score_store.ipynb #ecc254a1
 def _masked(
     records: list[ScoreRecord],  # as answered
     mask: Callable[[str], str] | None,  # changes a text; None: stored as it came
 ) -> list[ScoreRecord]:  # as stored
-    return [replace(one, text=mask(one.text)) for one in records] if mask else records
+    return [one._replace(text=mask(one.text)) for one in records] if mask else records
 
 
 def _refuse_unknown(

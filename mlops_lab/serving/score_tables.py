@@ -13,7 +13,6 @@ __all__ = ['score_row', 'feedback_row', 'open_engine', 'write_rows', 'read_score
 # %% ../../notebooks/60_serving/05_score_tables.ipynb #944957f7
 import json
 from itertools import chain
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,9 +76,8 @@ _FEEDBACK = Table(
     Index("feedback_score", "score_id"),
 )
 
-# %% ../../notebooks/60_serving/05_score_tables.ipynb #111e4e30
-_SCORE_NAMES = tuple(column.name for column in _SCORES.columns)
-_SCORE_VALUES = attrgetter(*_SCORE_NAMES)
+# %% ../../notebooks/60_serving/05_score_tables.ipynb #6442b166
+_SCORE_NAMES = ScoreRecord._fields
 _FEEDBACK_NAMES = ("score_id", "label", "at", "source")
 _LOCK_WAIT_S, _MAKING = 2.0, 4_221_976  # seconds; number of the lock of whoever makes tables
 _IDS_PER_QUERY = 500  # SQLite takes a limited number of bound values
@@ -89,7 +87,7 @@ def score_row(
     record: ScoreRecord,  # one answered text
 ) -> tuple[Table, tuple]:  # table and values
     "Turn a record into a row to write."
-    return _SCORES, _SCORE_VALUES(record)
+    return _SCORES, record
 
 # %% ../../notebooks/60_serving/05_score_tables.ipynb #2e055093
 def feedback_row(

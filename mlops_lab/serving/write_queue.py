@@ -28,24 +28,29 @@ class _Submission:
     rows: list  # what to write, kept together
     done: Future = field(default_factory=Future)  # resolved when committed
 
-# %% ../../notebooks/60_serving/03_write_queue.ipynb #331b5957
-def _settle(
+    def tell(
+        self,
+        problem: Exception | None,  # why they are not written; None: they are
+    ) -> None:
+        "Tell the caller how it went."
+        if problem is None:
+            self.done.set_result(len(self.rows))
+        else:
+            self.done.set_exception(problem)
+
+# %% ../../notebooks/60_serving/03_write_queue.ipynb #b75bf557
+def _write_group(
     write: Callable[[list], None],  # writes rows in one transaction
     submissions: list[_Submission],  # callers of this group
-) -> None:
-    "Write a group and tell each caller how it went."
+) -> list[Exception | None]:  # what was the matter with each
+    "Write the rows of a group."
     try:
         write([row for submission in submissions for row in submission.rows])
     except Exception as problem:
         if isinstance(problem, ValueError) and len(submissions) > 1:
-            for submission in submissions:
-                _settle(write, [submission])
-            return
-        for submission in submissions:
-            submission.done.set_exception(problem)
-    else:
-        for submission in submissions:
-            submission.done.set_result(len(submission.rows))
+            return [_write_group(write, [submission])[0] for submission in submissions]
+        return [problem] * len(submissions)
+    return [None] * len(submissions)
 
 # %% ../../notebooks/60_serving/03_write_queue.ipynb #6a1c2428
 class WriteQueue:
@@ -99,9 +104,11 @@ class WriteQueue:
 
     def _run(self) -> None:
         while group := self._next_group():
-            _settle(self._write, group)
-            with self._changed:
+            problems = _write_group(self._write, group)
+            with self._changed:  # before anybody hears of it: then a caller finds its rows gone
                 self._waiting -= sum(len(submission.rows) for submission in group)
+            for submission, problem in zip(group, problems, strict=True):
+                submission.tell(problem)
 
     def _next_group(self) -> list[_Submission]:
         group, rows = [], 0

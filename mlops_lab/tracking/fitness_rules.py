@@ -30,10 +30,10 @@ def _rule_behaviour(
     required = f"{least:.0%} of the behavioural cases or more"
     if not challenge.behaviour:
         return Reason("behaviour", False, "not measured", required)
-    rates = {name: float(np.mean(own)) for name, (own, _) in challenge.behaviour.items()}
-    mean, worst = float(np.mean(list(rates.values()))), min(rates, key=lambda name: rates[name])
     if not challenge.behaviour_judged:
         return Reason("behaviour", True, "not judged: no case knows the labels", required)
+    rates = {name: float(np.mean(own)) for name, (own, _) in challenge.behaviour.items()}
+    mean, worst = float(np.mean(list(rates.values()))), min(rates, key=lambda name: rates[name])
     cases = sum(len(own) for own, _ in challenge.behaviour.values())
     found = f"{mean:.1%} of {cases} cases, least in {worst}: {rates[worst]:.1%}"
     return Reason("behaviour", mean >= least, found, required)
@@ -44,14 +44,14 @@ def _rule_kinds(
     limits: Targets,  # what is asked
 ) -> Reason:  # is there a kind of case that it mostly fails?
     "Ask each kind of case for its own pass rate."
-    required, rule = (
-        "the pass rate agreed for each kind of case, beyond chance",
-        "kinds of behaviour",
-    )
+    rule = "kinds of behaviour"
+    required = "the pass rate agreed for each kind of case, beyond chance"
     asked = {name for name in challenge.behaviour if f"behaviour.{name}" in limits.known}
+    if not challenge.behaviour:
+        return Reason(rule, False, "not measured", required)
     if not asked or not challenge.behaviour_judged:
-        reason = "not judged: no case knows the labels" if challenge.behaviour else "not measured"
-        return Reason(rule, bool(challenge.behaviour), reason, required)
+        why = "no case knows the labels" if asked else "no rate was agreed for any of its kinds"
+        return Reason(rule, True, f"not judged: {why}", required)
     measured, margins, broken = {}, {}, []
     for name in sorted(asked):
         own, floor = challenge.behaviour[name][0], limits[f"behaviour.{name}"]

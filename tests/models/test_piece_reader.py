@@ -46,8 +46,8 @@ def test_the_same_features_as_training_counts(buckets, texts):
     for _ in range(2):  # read, then remembered
         bags = reader.bags(texts)
         for i, text in enumerate(texts):
-            part = slice(bags.starts[i], bags.starts[i + 1])
-            ids, counts = bags.ids[part].tolist(), bags.counts[part].tolist()
+            part = bags.part(i, i + 1)
+            ids, counts = part.ids.tolist(), part.counts.tolist()
             assert Counter(dict(zip(ids, counts, strict=True))) == features.bag(text)
             assert ids == sorted(ids) and reader.measure(text) == text_profile(text, features)
 

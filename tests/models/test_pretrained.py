@@ -154,6 +154,10 @@ def test_tokenizer_json_says_the_same_as_vocab_txt(home, tmp_path):
     (folder / "tokenizer.json").write_text(json.dumps(told), "utf-8")
     there, here = read_encoder(folder).features.bags(texts), read_encoder(home).features.bags(texts)
     assert np.array_equal(there.ids, here.ids)
+    model["vocab"]["love"] += 900  # a gap: all pieces behind it would get another's vector
+    (folder / "tokenizer.json").write_text(json.dumps(told), "utf-8")
+    with pytest.raises(ModelProblem, match="not numbered one by one"):
+        read_encoder(folder)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +182,19 @@ def test_tokenizer_json_says_the_same_as_vocab_txt(home, tmp_path):
             ),
             "lacks attention.self.query.weight",
         ),
+        (
+            lambda home: (home / "config.json").write_text(
+                json.dumps(CONFIG | {"num_attention_heads": 5})
+            ),
+            "32 numbers, 5 heads",
+        ),
+        (
+            lambda home: (home / "config.json").write_text(
+                json.dumps(CONFIG | {"num_hidden_layers": "2"})
+            ),
+            "do not fit its config.json",
+        ),
+        (lambda home: (home / "config.json").write_text("[" * 100_000), "config.json cannot be"),
         (lambda home: (home / "vocab.txt").write_text("a\n" * 500), r"lacks \[UNK\]"),
         (
             lambda home: (home / "model.safetensors").write_bytes(
@@ -198,7 +215,8 @@ def test_a_name_at_a_hub_needs_the_extra_or_ends_in_words(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as where it is not installed
-    with pytest.raises(ModelProblem, match=r"pip install 'mlops-lab\[pretrained\]'"):
-        make_candidate("pretrained", usual_recipe("pretrained", encoder="owner/encoder"))
+    for name in ("owner/encoder", "owner/encoder@refs/pr/1"):
+        with pytest.raises(ModelProblem, match=r"pip install 'mlops-lab\[pretrained\]'"):
+            make_candidate("pretrained", usual_recipe("pretrained", encoder=name))
     with pytest.raises(ModelProblem, match="set encoder in settings.ini"):
         make_candidate("pretrained", usual_recipe("pretrained"))

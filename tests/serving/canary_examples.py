@@ -70,9 +70,9 @@ def send_labelled(client, number, *, callers=20):
 
 
 @contextmanager
-def started(settings, log):
+def started(settings, log, *arguments):
     """A service that may be killed."""
-    command = [sys.executable, *PROGRAM, "--port", "0"]
+    command = [sys.executable, *PROGRAM, "--port", "0", *arguments]
     child = subprocess.Popen(
         command, env=launcher._child_environment(settings), cwd=settings.project, stderr=log
     )

@@ -23,6 +23,16 @@ def settings(tmp_path):
 
 
 @pytest.fixture
+def bundle(tmp_path):
+    """A bundle of the keyword scorer, as `keyword_service.py` loads it."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "name.txt").write_text("keywords")
+    (folder / "manifest.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
 def registry(settings):
     return Registry(open_workspace(settings).create(), mirrored=False)
 

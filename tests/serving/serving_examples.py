@@ -62,7 +62,7 @@ OLD_TABLE = """CREATE TABLE scores (
  variant VARCHAR(20) NOT NULL, label VARCHAR(200) NOT NULL, probabilities TEXT NOT NULL,
  latency_ms FLOAT NOT NULL, chars INTEGER NOT NULL, words INTEGER NOT NULL, oov_rate FLOAT NOT NULL,
  PRIMARY KEY (score_id))"""
-OLD_NAMES = tuple(make_record().__slots__[:13])
+OLD_NAMES = tuple(ScoreRecord._fields[:13])
 
 
 class OneModel(ModelSource):

@@ -20,13 +20,6 @@ from mlops_lab.serving.refusals import Refusal
 from mlops_lab.serving.service import check_binding, create_app
 
 
-@pytest.fixture
-def bundle(tmp_path):
-    (tmp_path / "name.txt").write_text("keywords")
-    (tmp_path / "manifest.json").write_text("{}")
-    return tmp_path
-
-
 def status_of(address, key):
     client = ServiceClient(address, api_key=key)
     try:

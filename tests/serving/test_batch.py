@@ -1,28 +1,23 @@
 """A table through a real service and back."""
 
-from pathlib import Path
-
 import pytest
+from canary_examples import PROGRAM
 
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.serving.batch import read_scores, send_feedback, send_texts
 from mlops_lab.serving.launcher import running_service
 from mlops_lab.serving.refusals import Refusal
 
-PROGRAM = (str(Path(__file__).parent / "keyword_service.py"),)
-
 
 @pytest.fixture
 def lab(tmp_path):
-    (tmp_path / "name.txt").write_text("keywords")
-    (tmp_path / "manifest.json").write_text("{}")
     return Settings(project=tmp_path, workspace=tmp_path / ".lab", service_batch_limit=20)
 
 
-def test_texts_come_back_in_order_with_their_late_labels(lab, tmp_path):
+def test_texts_come_back_in_order_with_their_late_labels(lab, bundle):
     texts = [f"good day {i}" if i % 2 else f"bad day {i}" for i in range(45)]
     labels = ["joy" if i % 3 else "sadness" for i in range(45)]
-    with running_service(lab, bundle=tmp_path, program=PROGRAM) as client:
+    with running_service(lab, bundle=bundle, program=PROGRAM) as client:
         ids = send_texts(client, texts, batch=20, caller="nightly")
         assert send_feedback(client, ids[:40], labels=labels[:40]) == 40
         with pytest.raises(Refusal, match="1 to 20 texts"):

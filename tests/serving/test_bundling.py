@@ -96,6 +96,7 @@ from mlops_lab.foundation.settings import Settings
 from mlops_lab.models.scorer import load_scorer
 from mlops_lab.serving.model_source import folder_source
 from mlops_lab.serving.score_store import ScoreStore
+from mlops_lab.serving.scored_texts import Order
 from mlops_lab.serving.service import create_app
 import mlops_lab.serving.launcher
 import mlops_lab.serving.served_models
@@ -104,7 +105,7 @@ store = ScoreStore(Path(sys.argv[1]) / "scores.db")
 app = create_app(Settings(), folder_source(Path("model"), load_scorer), store)
 config = uvicorn.Config(app, ws="none")
 config.load()
-answer = asyncio.run(app.state.service.answer(["what a great day"]))
+answer = asyncio.run(app.state.service.answer(Order(["what a great day"])))
 assert store.read(answer[0].score_id)
 store.close()
 known = packages_distributions()

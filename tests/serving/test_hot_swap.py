@@ -1,22 +1,22 @@
 """Another champion under load: nobody waits in vain, nobody gets half an answer of each."""
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
+from canary_examples import PROGRAM
+from load_examples import Load
 from serving_examples import KeywordScorer
 
 from mlops_lab.foundation.errors import ModelProblem
-from mlops_lab.serving.client import ServiceClient
 from mlops_lab.serving.launcher import running_service
 from mlops_lab.serving.model_source import FoundBundle, SwappingSource, registry_source
+from mlops_lab.serving.scored_texts import Order
 from mlops_lab.serving.scoring import ScoringService
 
-PROGRAM = (str(Path(__file__).parent / "keyword_service.py"),)
 WHO = {"by": "Ana", "role": "owner", "reason": "test", "evidence": {}}
 
 
@@ -24,37 +24,6 @@ WHO = {"by": "Ana", "role": "owner", "reason": "test", "evidence": {}}
 def add(register):
     """Register a bundle whose labels end in a mark."""
     return partial(register, "mark")
-
-
-def send_until(stopped, address, told):
-    client = ServiceClient(address)
-    while not stopped.is_set():
-        try:
-            told.append(client.score(["good", "bad", "so so", "good day"]))
-        except Exception as problem:
-            told.append(problem)
-    client.close()
-
-
-class Load:
-    """Callers that ask without a pause for the length of a block."""
-
-    def __init__(self, address, callers):
-        self.told, self._stopped = [], threading.Event()
-        self._threads = [
-            threading.Thread(target=send_until, args=(self._stopped, address, self.told))
-            for _ in range(callers)
-        ]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self.told
-
-    def __exit__(self, *_):
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def wait_for_version(client, number, wait_s=10.0):
@@ -154,10 +123,10 @@ def test_work_begun_before_a_swap_ends_with_its_own_model(store):
     service = ScoringService(source, store)
 
     async def swap_meanwhile():
-        large = asyncio.create_task(service.answer(["good " * 3000, "bad " * 3000]))
+        large = asyncio.create_task(service.answer(Order(["good " * 3000, "bad " * 3000])))
         await asyncio.sleep(0.05)
         assert source.refresh()
-        return await service.answer(["good"]), await large
+        return await service.answer(Order(["good"])), await large
 
     new, old = asyncio.run(swap_meanwhile())
     assert {r.version for r in old} == {"1"} and {r.version for r in new} == {"2"}
@@ -167,7 +136,7 @@ def test_a_text_that_no_model_can_answer_does_not_condemn_the_model(store):
     source = make_source([("1", Failing()), ("2", Failing())])
     source.refresh()
     with pytest.raises(ValueError, match="this text"):
-        asyncio.run(ScoringService(source, store).answer(["fails"]))
+        asyncio.run(ScoringService(source, store).answer(Order(["fails"])))
     assert source.current().version == "2" and source.problem is None
 
 
@@ -180,6 +149,6 @@ def test_probabilities_that_are_no_numbers_are_an_error(store):
 
     source = make_source([("1", KeywordScorer()), ("2", NoNumbers())])
     source.refresh()
-    records = asyncio.run(ScoringService(source, store).answer(["good"]))
+    records = asyncio.run(ScoringService(source, store).answer(Order(["good"])))
     assert records[0].version == source.current().version == "1"
     assert "no numbers" in source.problem.found

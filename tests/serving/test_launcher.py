@@ -1,15 +1,14 @@
 """The service as a real process: ready, answering, gone."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from canary_examples import PROGRAM, children_of, runs, wait_for
 
 import mlops_lab
 from mlops_lab.foundation.errors import ServiceProblem
@@ -20,36 +19,10 @@ from mlops_lab.serving.launcher import running_service
 from mlops_lab.serving.refusals import Refusal
 from mlops_lab.serving.score_store import ScoreStore
 
-HERE = Path(__file__).parent
-PROGRAM = (str(HERE / "keyword_service.py"),)
-
 
 @pytest.fixture
 def lab(tmp_path):
     return Settings(project=tmp_path, workspace=tmp_path / ".lab", api_key="secret")
-
-
-@pytest.fixture
-def bundle(tmp_path):
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "name.txt").write_text("keywords")
-    (folder / "manifest.json").write_text("{}")
-    return folder
-
-
-def is_gone(pid, wait_s=8.0):
-    end = time.monotonic() + wait_s
-    while time.monotonic() < end:
-        try:
-            os.kill(pid, 0)
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_a_real_service_answers_stores_swaps_and_leaves(lab, bundle):
@@ -63,10 +36,7 @@ def test_a_real_service_answers_stores_swaps_and_leaves(lab, bundle):
             client.score("")
         (bundle / "name.txt").write_text("renamed")
         (bundle / "manifest.json").write_text('{"new": 1}')
-        end = time.monotonic() + 60
-        while client.score("good")["model"] != "renamed" and time.monotonic() < end:
-            time.sleep(0.05)
-        assert client.score("good")["model"] == "renamed"
+        wait_for(lambda: client.score("good")["model"] == "renamed", 60)
     assert not client.ready()
     store = ScoreStore(lab.workspace / "scores.db")
     assert store.read(told["score_id"])["caller"] == "test"
@@ -125,7 +95,8 @@ def test_a_process_that_never_gets_ready_is_stopped(lab, tmp_path):
     with pytest.raises(ServiceProblem, match="is not ready"):
         with running_service(lab, program=("-c", code), timeout_s=0.7):
             pass
-    assert is_gone(int((tmp_path / "pid").read_text()))
+    pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not runs(pid))
 
 
 PARENT = """
@@ -152,11 +123,11 @@ def test_no_orphan_when_the_parent_is_killed(lab, bundle, tmp_path):
         text=True,
     )
     address = parent.stdout.readline().strip()
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    children = children_of(parent.pid)
     parent.kill()
     parent.communicate()
     assert address.startswith("http://127.0.0.1:") and len(children) == 1
-    assert is_gone(int(children[0]))
+    wait_for(lambda: not runs(children[0]))
 
 
 def test_an_error_in_the_block_still_stops_the_service(lab, bundle):

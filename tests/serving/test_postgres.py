@@ -1,18 +1,16 @@
 """The score store on a real PostgreSQL server: kills, erasure, masking, retention."""
 
 import os
-import random
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import pytest
+from canary_examples import PROGRAM
+from load_examples import kill_under_load
 from postgres_server import running_postgres
 from serving_examples import OLD_NAMES, OLD_TABLE, make_record
-from test_survival import ask_until_it_dies, start
 
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.foundation.text_rules import PERSONAL_RULES, make_cleaner
@@ -21,7 +19,6 @@ from mlops_lab.serving.score_erasure import Wish, erase_scores
 from mlops_lab.serving.score_record import new_score_id
 from mlops_lab.serving.score_store import ScoreStore
 
-PROGRAM = (str(Path(__file__).parent / "keyword_service.py"),)
 KILLS = int(os.environ.get("KILLS", "3"))
 SECRET, PERSON, OTHERS = "zebra-canyon-42", "Ximena Quispe", "harmless-orchid"
 
@@ -49,15 +46,6 @@ def lab(tmp_path, scores):
     return replace(own, score_store_address=scores[0])
 
 
-@pytest.fixture
-def bundle(tmp_path):
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "name.txt").write_text("keywords")
-    (folder / "manifest.json").write_text("{}")
-    return folder
-
-
 def table_files(address, data):
     """Every file of a database's tables and indexes, after all is written to them."""
     with psycopg.connect(address, autocommit=True) as connection:
@@ -74,23 +62,8 @@ def files_with(address, data, *words):
     return [path.name for path in files if any(mark in path.read_bytes() for mark in marks)]
 
 
-def test_a_killed_service_loses_no_acknowledged_score(lab, bundle, tmp_path):
-    chance, acknowledged = random.Random(1), []
-    for number in range(KILLS):
-        with open(tmp_path / f"log-{number}", "w+b") as log:
-            child, client = start(lab, bundle, log)
-            client.close()
-            threads = [
-                threading.Thread(target=ask_until_it_dies, args=(client.address, acknowledged))
-                for _ in range(8)
-            ]
-            for thread in threads:
-                thread.start()
-            time.sleep(chance.uniform(0.05, 0.5))
-            child.kill()
-            child.wait()
-            for thread in threads:
-                thread.join()
+def test_a_killed_service_loses_no_acknowledged_score(lab, bundle):
+    acknowledged = kill_under_load(lab, bundle, KILLS)
     store = ScoreStore(lab.score_store_address)
     stored = store.frame(limit=10**7)["score_id"]
     store.close()

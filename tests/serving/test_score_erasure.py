@@ -124,9 +124,9 @@ def test_kept_scores_of_files_go_too(settings, tmp_path):
 def test_what_is_too_old_goes_and_the_rest_stays_byte_for_byte(settings, tmp_path):
     lab = open_workspace(settings).create()
     store = ScoreStore(lab.score_store)
-    old = [replace(one, at="2020-01-01T00:00:00.000000+00:00") for one in rows_of("a", SECRET, 30)]
+    old = [one._replace(at="2020-01-01T00:00:00.000000+00:00") for one in rows_of("a", SECRET, 30)]
     new = [
-        replace(one, at="2999-01-01T00:00:00.000000+00:00") for one in rows_of("b", OTHERS, 2_500)
+        one._replace(at="2999-01-01T00:00:00.000000+00:00") for one in rows_of("b", OTHERS, 2_500)
     ]
     store.save(old + new)
     store.add_feedback(new[0].score_id, "neutral")
@@ -151,7 +151,7 @@ def test_a_copy_that_cannot_be_looked_at_is_named(settings, tmp_path):
 def test_a_copy_of_a_score_goes_with_it(settings):
     store = ScoreStore(open_workspace(settings).create().score_store)
     one = rows_of(PERSON, SECRET, 1)[0]
-    store.save([one, replace(one, score_id=copy_id(one.score_id), variant="shadow")])
+    store.save([one, one._replace(score_id=copy_id(one.score_id), variant="shadow")])
     told = erase_scores(settings, Wish(score_ids=(one.score_id,)), by="Cy", reason="16")
     assert told["scores"] == 2 and store.count() == 0
     store.close()

@@ -9,6 +9,7 @@ import textwrap
 import time
 
 import pytest
+from canary_examples import wait_for
 from serving_examples import make_record
 from sqlalchemy import create_engine
 
@@ -46,11 +47,8 @@ def start_child(code, *arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize(
-    ("acknowledged", "way"), [(1, "short"), (60, "long"), (400, "long"), (400, "short")]
-)
-def test_sigkill_loses_no_acknowledged_score(tmp_path, acknowledged, way):
-    child = start_child(WRITER, tmp_path / "scores.db", os.path.dirname(__file__), way)
+def killed_after(child, acknowledged):
+    """Kill a writer once it has told so many ids; give all that it told."""
     try:
         lines = [child.stdout.readline() for _ in range(acknowledged)]
     finally:
@@ -58,7 +56,15 @@ def test_sigkill_loses_no_acknowledged_score(tmp_path, acknowledged, way):
     lines += child.stdout.read().splitlines(keepends=True)
     child.wait()
     child.stdout.close()
-    ids = [line.strip() for line in lines if line.endswith("\n")]
+    return [line.strip() for line in lines if line.endswith("\n")]  # the last may be cut
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "way"), [(1, "short"), (60, "long"), (400, "long"), (400, "short")]
+)
+def test_sigkill_loses_no_acknowledged_score(tmp_path, acknowledged, way):
+    child = start_child(WRITER, tmp_path / "scores.db", os.path.dirname(__file__), way)
+    ids = killed_after(child, acknowledged)
     store = ScoreStore(tmp_path / "scores.db")
     stored = store.frame(score_ids=ids)["score_id"].tolist()
     assert len(ids) >= acknowledged and sorted(stored) == sorted(ids)
@@ -124,10 +130,7 @@ def test_two_processes_share_a_file_and_its_log(tmp_path, monkeypatch):
         if not store.save_now([record]):
             store.save([record])
         ids.append(record.score_id)
-    child.kill()
-    ids += [line.strip() for line in child.stdout if line.endswith("\n")]
-    child.wait()
-    child.stdout.close()
+    ids += killed_after(child, 0)
     assert store.known(ids) == set(ids) and store.gauges()["store_log_failures"] == 0
     store.close()
 
@@ -144,25 +147,13 @@ row_file._PAGES_AT_ONCE, row_file._LONG_LOG = 20, 100  # the log is moved all th
 def test_sigkill_while_the_log_is_moved_loses_nothing(tmp_path, acknowledged):
     code = KEEPER + textwrap.dedent(WRITER)
     child = start_child(code, tmp_path / "scores.db", os.path.dirname(__file__), "short")
-    lines = [child.stdout.readline() for _ in range(acknowledged)]
-    os.kill(child.pid, signal.SIGKILL)
-    lines += child.stdout.read().splitlines(keepends=True)
-    child.wait()
-    child.stdout.close()
-    ids = [line.strip() for line in lines if line.endswith("\n")]
+    ids = killed_after(child, acknowledged)
     store = ScoreStore(tmp_path / "scores.db")
-    assert store.known(ids) == set(ids)
+    assert len(ids) >= acknowledged and store.known(ids) == set(ids)
     with sqlite3.connect(tmp_path / "scores.db") as file:
         assert file.execute("pragma integrity_check").fetchone() == ("ok",)
     file.close()
     store.close()
-
-
-def wait_for(condition, seconds=8.0):
-    end = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return found
 
 
 def test_a_reader_holds_the_log_back_until_it_is_full_and_then_it_heals(tmp_path, monkeypatch):
@@ -174,17 +165,26 @@ def test_a_reader_holds_the_log_back_until_it_is_full_and_then_it_heals(tmp_path
     reader = sqlite3.connect(tmp_path / "scores.db", isolation_level=None)
     reader.execute("begin")
     assert reader.execute("select count(*) from scores").fetchone() == (1,)
-    while store.save_now([make_record()]):
-        assert store.gauges()["store_log_pages"] < 2_100
     with pytest.raises(ServiceProblem, match="log of the score store has 2"):
-        store.save([make_record()])
+        while store.save_now([make_record()]) or store.save([make_record()]):
+            assert store.gauges()["store_log_pages"] < 2_100
     size = os.stat(tmp_path / "scores.db-wal").st_size
     assert size < 2_200 * 4_120 and reader.execute("select count(*) from scores").fetchone() == (1,)
     reader.execute("commit")
     reader.close()
-    assert wait_for(lambda: store.save_now([make_record()]))
+    wait_for(lambda: store.save_now([make_record()]))
     assert store.gauges()["store_log_pages"] < 2_000
     store.close()
+
+
+def test_a_full_log_stays_full_while_it_is_moved(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(row_file, "_FULL_LOG", 50)
+    monkeypatch.setattr(row_file, "_move_log", lambda path: seen.append(keeper.is_full))
+    keeper = row_file.LogKeeper(tmp_path / "scores.db")
+    keeper.wrote(100)
+    keeper.close()
+    assert seen == [True] and keeper.is_full  # it was not told how much is left
 
 
 def test_a_log_that_cannot_be_moved_is_told_and_stops_no_answer(tmp_path, monkeypatch):
@@ -196,12 +196,12 @@ def test_a_log_that_cannot_be_moved_is_told_and_stops_no_answer(tmp_path, monkey
 
     monkeypatch.setattr(row_file.sqlite3, "connect", no_connection)
     assert all(store.save_now([make_record()]) for _ in range(50))
-    assert wait_for(lambda: store.gauges()["store_log_failures"] > 0)
+    wait_for(lambda: store.gauges()["store_log_failures"] > 0)
     assert store.save_now([make_record()]) and store.save([make_record()]) == 1
     assert store.gauges()["store_log_pages"] > 100
     monkeypatch.setattr(row_file.sqlite3, "connect", real)
     assert all(store.save_now([make_record()]) for _ in range(10))
-    assert wait_for(lambda: store.gauges()["store_log_pages"] < 100)
+    wait_for(lambda: store.gauges()["store_log_pages"] < 100)
     store.close()
 
 

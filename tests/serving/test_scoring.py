@@ -9,7 +9,8 @@ from serving_examples import KeywordScorer, OneModel
 from mlops_lab.foundation.errors import ModelProblem
 from mlops_lab.serving.model_source import LoadedModel
 from mlops_lab.serving.refusals import Overloaded, Refusal
-from mlops_lab.serving.scoring import ScoringService, score_texts, service_families
+from mlops_lab.serving.scored_texts import Order, score_texts
+from mlops_lab.serving.scoring import ScoringService, service_families
 
 
 def test_records_hold_what_the_scorer_said():
@@ -26,7 +27,7 @@ def test_records_hold_what_the_scorer_said():
 
 def test_answers_are_stored_when_they_arrive(store):
     service = ScoringService(OneModel(), store)
-    records = asyncio.run(service.answer(["good", "bad"], caller="me"))
+    records = asyncio.run(service.answer(Order(["good", "bad"], caller="me")))
     stored = [store.read(record.score_id) for record in records]
     assert [row["text"] for row in stored] == ["good", "bad"]
     assert json.loads(records[0].probabilities) == stored[0]["probabilities"]
@@ -44,7 +45,7 @@ def test_large_requests_are_scored_beside_the_loop(store):
                 await asyncio.sleep(0)
 
         heart = asyncio.create_task(beat())
-        records = await service.answer(["good " * 5000, "bad"])
+        records = await service.answer(Order(["good " * 5000, "bad"]))
         heart.cancel()
         return records
 
@@ -55,14 +56,14 @@ def test_a_flood_is_refused_and_the_count_returns_to_zero(store):
     service = ScoringService(OneModel(), store, queue_limit=3)
 
     async def flood():
-        asked = [service.answer(["good"]) for _ in range(10)]
+        asked = [service.answer(Order(["good"])) for _ in range(10)]
         return await asyncio.gather(*asked, return_exceptions=True)
 
     answers = asyncio.run(flood())
     refused = [answer for answer in answers if isinstance(answer, Overloaded)]
     assert len(refused) == 7 and "at most 3" in refused[0].expected
     assert store.count() == 3
-    assert len(asyncio.run(service.answer(["good"] * 3))) == 3
+    assert len(asyncio.run(service.answer(Order(["good"] * 3)))) == 3
 
 
 def test_no_model_no_answer_and_nothing_stays_counted(store):
@@ -70,22 +71,22 @@ def test_no_model_no_answer_and_nothing_stays_counted(store):
     service = ScoringService(source, store, queue_limit=1)
     for _ in range(3):
         with pytest.raises(ModelProblem):
-            asyncio.run(service.answer(["good"]))
+            asyncio.run(service.answer(Order(["good"])))
     source.problem = None
-    assert asyncio.run(service.answer(["good"]))[0].label == "joy"
+    assert asyncio.run(service.answer(Order(["good"])))[0].label == "joy"
 
 
 def test_a_caller_that_leaves_does_not_stop_the_store(store):
     service = ScoringService(OneModel(), store, queue_limit=1)
 
     async def leave():
-        task = asyncio.create_task(service.answer(["good"]))
+        task = asyncio.create_task(service.answer(Order(["good"])))
         while not store.waiting and not store.count():  # until it is on its way
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return await service.answer(["bad"])
+        return await service.answer(Order(["bad"]))
 
     assert asyncio.run(leave())[0].label == "sadness"
     assert store.count() == 2
@@ -95,7 +96,9 @@ def test_a_caller_that_leaves_before_its_turn_costs_nothing(store):
     service = ScoringService(OneModel(), store)
 
     async def leave():
-        tasks = [asyncio.create_task(service.answer([text])) for text in ("good", "bad", "so")]
+        tasks = [
+            asyncio.create_task(service.answer(Order([text]))) for text in ("good", "bad", "so")
+        ]
         await asyncio.sleep(0)
         tasks[1].cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -126,7 +129,7 @@ def test_requests_of_one_moment_share_one_scoring_and_one_commit(store, way):
 
     async def together():
         asked = [["good"], ["bad", "so so"], ["bad good"]]
-        return await asyncio.gather(*(service.answer(t, caller=t[0]) for t in asked))
+        return await asyncio.gather(*(service.answer(Order(t, caller=t[0])) for t in asked))
 
     answers = asyncio.run(together())
     assert calls == [["good", "bad", "so so", "bad good"]] and len(groups) == 1
@@ -147,7 +150,7 @@ def test_one_text_that_breaks_the_scorer_harms_no_neighbour(store):
 
     async def together():
         asked = (["good"], ["poison"], ["bad"])
-        return await asyncio.gather(*map(service.answer, asked), return_exceptions=True)
+        return await asyncio.gather(*map(service.answer, map(Order, asked)), return_exceptions=True)
 
     good, poison, bad = asyncio.run(together())
     assert isinstance(poison, ZeroDivisionError)
@@ -168,7 +171,7 @@ def test_two_models_of_one_moment_do_not_mix(store):
 
     async def together():
         callers = ["first", "second"] * 10
-        asked = (service.answer(["good", "bad"], key=caller) for caller in callers)
+        asked = (service.answer(Order(["good", "bad"], key=caller)) for caller in callers)
         return callers, await asyncio.gather(*asked)
 
     for caller, records in zip(*asyncio.run(together()), strict=True):
@@ -180,7 +183,7 @@ def test_two_models_of_one_moment_do_not_mix(store):
 
 def test_feedback_and_look_up_know_their_ids(store):
     service = ScoringService(OneModel(), store)
-    record = asyncio.run(service.answer(["good"]))[0]
+    record = asyncio.run(service.answer(Order(["good"])))[0]
     asyncio.run(service.take_feedback(record.score_id, "neutral", source="teacher"))
     found = asyncio.run(service.look_up(record.score_id))
     assert found["feedback"][0]["label"] == "neutral"
@@ -192,7 +195,7 @@ def test_feedback_and_look_up_know_their_ids(store):
 
 def test_the_metrics_tell_texts_and_queues(store):
     service = ScoringService(OneModel(), store)
-    asyncio.run(service.answer(["good", "good", "bad"]))
+    asyncio.run(service.answer(Order(["good", "good", "bad"])))
     families = {family.name: family for family in service_families(service)}
     texts = {labels["label"]: n for _, labels, n in families["mlops_lab_texts_total"].samples}
     assert texts == {"joy": 2, "sadness": 1}

@@ -70,14 +70,19 @@ def test_a_failing_disk_is_told_to_its_callers_and_the_thread_lives_on():
     with pytest.raises(ServiceProblem, match="disk full"):
         queue.submit([1, 2]).result(5)
     state["broken"] = False
-    futures = []
-    while not futures:  # the count of waiting rows falls just after the callers are told
-        try:
-            futures.append(queue.submit([3, 4]))
-        except Overloaded:
-            continue
-    assert futures[0].result(5) == 2
+    assert queue.submit([3, 4]).result(5) == 2
     queue.close()
+
+
+def test_whoever_hears_of_its_rows_finds_none_waiting():
+    queue, seen = WriteQueue(lambda rows: None), []
+    for n in range(500):
+        future = queue.submit([n])
+        future.add_done_callback(lambda _: seen.append(queue.waiting))
+        future.result(5)
+        seen.append(queue.waiting)
+    queue.close()
+    assert seen == [0] * 1_000
 
 
 def test_one_bad_row_does_not_harm_its_neighbours():
