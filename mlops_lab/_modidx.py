@@ -5286,6 +5286,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'mlops_lab/serving/score_store.py'),
                                                'mlops_lab.serving.score_store._close': ( '60_serving/score_store.html#_close',
                                                                                          'mlops_lab/serving/score_store.py'),
+                                               'mlops_lab.serving.score_store._columns': ( '60_serving/score_store.html#_columns',
+                                                                                           'mlops_lab/serving/score_store.py'),
                                                'mlops_lab.serving.score_store._find_known': ( '60_serving/score_store.html#_find_known',
                                                                                               'mlops_lab/serving/score_store.py'),
                                                'mlops_lab.serving.score_store._gauges': ( '60_serving/score_store.html#_gauges',
