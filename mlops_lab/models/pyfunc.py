@@ -39,6 +39,8 @@ class TextModel:
         scores = self.scorer.score([str(text) for text in model_input["text"]])
         table = pd.DataFrame(scores.probabilities.astype(float), columns=list(scores.labels))
         table.insert(0, "label", scores.top)
+        if getattr(scores, "thresholds", ()):
+            table.insert(1, "labels", ["|".join(labels) for labels in scores.chosen])
         return table
 
 # %% ../../notebooks/30_models/49_pyfunc.ipynb #73ddca61

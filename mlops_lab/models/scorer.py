@@ -45,11 +45,13 @@ class Scores:
 
     @property
     def chosen(self) -> list[list[str]]:
-        "The labels that each text is given."
+        "The labels that each text is given, surest first."
         if not self.thresholds:
             return [[label] for label in self.top]
-        given = self.probabilities >= np.array(self.thresholds)
-        return [[self.labels[i] for i in np.flatnonzero(row)] for row in given]
+        given = (self.probabilities >= np.array(self.thresholds)).tolist()
+        ranked = (-self.probabilities).argsort(axis=1, kind="stable").tolist()
+        pairs = zip(ranked, given, strict=True)
+        return [[self.labels[i] for i in places if row[i]] for places, row in pairs]
 
     def as_dicts(self) -> list[dict[str, float]]:
         "One dictionary from label to probability per text."

@@ -21,6 +21,26 @@ from .options import RunOptions
 from .parameters import check_parameters
 from .plan import Pipeline, StageSpec
 
+# %% ../../notebooks/50_pipeline/26_preparation.ipynb #59a77548
+def _refuse_twins(
+    takers: list[StageSpec],  # stages that have the parameter
+    name: str,  # of the parameter
+    value: Any,  # as given
+) -> None:
+    "Refuse another value for what tells stages of a matrix apart."
+    other = [one for one in takers if name in one.matrix and one.parameters[name] != value]
+    if not other:
+        return
+    made = ", ".join(f"{one.name} ({one.parameters[name]})" for one in other)
+    written = str(other[0].matrix[name])
+    remedy = f"change the matrix in line {other[0].line} of the pipeline"
+    if written.startswith("$"):
+        remedy = f"MLOPS_LAB_{written[1:].upper()}={value} mlops-lab run ..., or settings.ini"
+    found = f"{name}={value} for stages of a matrix that are made for their own: {made}"
+    raise PipelineProblem(
+        found, f"no other {name} for a stage than the one it is named after", remedy
+    )
+
 # %% ../../notebooks/50_pipeline/26_preparation.ipynb #bdc4a590
 def spread_parameters(
     pipeline: Pipeline,  # whose stages
@@ -37,6 +57,7 @@ def spread_parameters(
         if not takers:
             known = {item for one in wanted for item in notebooks[one].parameters} - {"workspace"}
             raise PipelineProblem(f"no stage has the parameter {key!r}", close_matches(name, known))
+        _refuse_twins([pipeline.stage(one) for one in takers], name, value)
         for taker in takers:
             values[taker][name] = value
     return {name: check_parameters(notebooks[name], items) for name, items in values.items()}

@@ -18,7 +18,7 @@ __all__ = ['BundleWish', 'make_bundle']
 
 # %% ../../notebooks/60_serving/41_bundling.ipynb #972cd904
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from tempfile import TemporaryDirectory
@@ -54,9 +54,9 @@ def _read_facts(
         raise ModelProblem(found, "a folder with a card.json") from error
     digest = digest_folder(wish.model)
     version = wish.version or digest.removeprefix("sha256:")[:12]
-    facts = ReleaseFacts(name, version, digest, labels, str(card.get("task", "")), wish.image)
-    image = wish.image or f"mlops-lab/{facts.slug}:{version}"
-    return ReleaseFacts(name, version, digest, labels, facts.task, image)
+    several, task = bool(card.get("thresholds")), str(card.get("task", ""))
+    facts = ReleaseFacts(name, version, digest, labels, task, wish.image, several)
+    return replace(facts, image=wish.image or f"mlops-lab/{facts.slug}:{version}")
 
 # %% ../../notebooks/60_serving/41_bundling.ipynb #60401866
 _AREAS = ("foundation", "models", "serving", "tracking")

@@ -158,9 +158,9 @@ class CanaryTrial:
     def saw_copy(
         self,
         *,
-        differs: bool,  # whether the copy has another label
+        differs: float,  # 0: the same answer; 1: nothing in common; between: part of the labels
     ) -> None:
-        "Take in whether both agree on a text."
+        "Take in how far both agree on a text."
         self.copied = [self.copied[0] + 1, self.copied[1] + bool(differs)]
         self.apart.saw(float(differs))
 

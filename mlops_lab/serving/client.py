@@ -116,13 +116,13 @@ class ServiceClient:
     def feedback(
         self,
         score_id: str,  # of an answered text
-        label: str,  # what it should have been
+        label: str | list[str],  # what it should have been; a list where there may be several
         *,
         source: str = "person",  # who says so
     ) -> None:
         "Say what a label should have been."
-        fields = {"score_id": score_id, "label": label, "source": source}
-        self._line.ask("POST", "/feedback", fields)
+        said = {"label" if isinstance(label, str) else "labels": label}
+        self._line.ask("POST", "/feedback", {"score_id": score_id, **said, "source": source})
 
     def read(
         self,

@@ -32,7 +32,7 @@ from mlops_lab.serving.job_folder import (
     take_stock,
 )
 from .messages import Limits, check_texts
-from .model_source import LoadedModel
+from .model_source import LoadedModel, Scorer
 from .refusals import Refusal
 from .score_record import ScoreRecord
 from .score_store import ScoreStore
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 # %% ../../notebooks/60_serving/36_file_scoring.ipynb #99067489
 _MARKS = ("predicted", "confidence", "problem", "score_id")
+_SEVERAL = "predicted_labels"  # all of a text, where it may have several
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,21 @@ class FileReport:
     resumed: int  # of them done by an earlier try
     seconds: float  # this try took
 
-# %% ../../notebooks/60_serving/36_file_scoring.ipynb #0f17170b
+# %% ../../notebooks/60_serving/36_file_scoring.ipynb #f0eebcab
+def _gives_several(
+    scorer: Scorer,  # of a model
+) -> bool:  # whether a text may have several labels
+    return bool(getattr(scorer, "thresholds", ()))
+
+
 def _check_names(
     job: FileJob,  # asked for
-    labels: tuple[str, ...],  # of the model
+    scorer: Scorer,  # of the model
 ) -> None:
     "Refuse a file whose columns would be written over."
     check_ending(job.target)
-    new = {*_MARKS, *(f"p_{label}" for label in labels)}
+    new = {*_MARKS, *(f"p_{label}" for label in scorer.labels)}
+    new |= {_SEVERAL} if _gives_several(scorer) else set()
     taken = sorted(new & set(job.table.names))
     if taken:
         found = f"{job.table.path.name} has a column {taken[0]!r} already"
@@ -133,7 +141,7 @@ def _with_scores(
     piece: "pyarrow.Table",  # of the file
     found: dict[int, ScoreRecord],  # by place
     wrong: list[str],  # what is wrong with each
-    labels: tuple[str, ...],  # of the model
+    scorer: Scorer,  # of the model
 ) -> "pyarrow.Table":  # the piece and its new columns
     "Put scores beside their rows."
     import pyarrow as arrow
@@ -144,8 +152,11 @@ def _with_scores(
         "predicted": [found[i].label if i in found else None for i in places],
         "confidence": [odds[i][found[i].label] if i in found else None for i in places],
     }
-    new |= {f"p_{label}": [odds.get(i, {}).get(label) for i in places] for label in labels}
-    kinds = dict.fromkeys(new, arrow.float64()) | {"predicted": arrow.string()}
+    if _gives_several(scorer):
+        new[_SEVERAL] = [found[i].labels if i in found else None for i in places]
+    new |= {f"p_{name}": [odds.get(i, {}).get(name) for i in places] for name in scorer.labels}
+    kinds = dict.fromkeys(new, arrow.float64())
+    kinds |= dict.fromkeys(("predicted", _SEVERAL), arrow.string())
     for name, values in new.items():
         piece = piece.append_column(name, arrow.array(values, kinds[name]))
     return piece.append_column("problem", arrow.array(wrong, arrow.string()))
@@ -174,11 +185,12 @@ def score_file(
     restart: bool = False,  # forget what an earlier try did
 ) -> FileReport:  # what became of it
     "Score every row of a file once, going on where a try ended."
-    labels, began = tuple(model.scorer.labels), time.perf_counter()
-    _check_names(job, labels)
+    labels, began = list(model.scorer.labels), time.perf_counter()
+    _check_names(job, model.scorer)
     facts = {"file": digest_file(job.table.path), "column": job.table.column}
     facts |= {"model": model.name, "version": model.version, "rows": job.piece_rows}
-    facts |= {"caller": job.caller, "kept": store is not None, "labels": list(labels)}
+    facts |= {"caller": job.caller, "kept": store is not None, "labels": labels}
+    facts |= {"several": True} if _gives_several(model.scorer) else {}
     with open_workshop(job.target) as folder:
         if restart:
             clear_folder(folder)
@@ -233,7 +245,7 @@ def _score_piece(
     wrong, found = _score_rows(model, job, texts)
     if store is not None:
         found = _keep(store, found, begun, first)
-    made = _with_scores(piece, found, wrong, tuple(model.scorer.labels))
+    made = _with_scores(piece, found, wrong, model.scorer)
     if store is not None:
         import pyarrow as arrow
 

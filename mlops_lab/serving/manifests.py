@@ -31,6 +31,7 @@ class ReleaseFacts:
     labels: tuple[str, ...]  # it gives
     task: str  # it was made for
     image: str  # of its container
+    has_several: bool = False  # whether a text may have several labels
 
     @property
     def slug(self) -> str:
@@ -110,8 +111,9 @@ def _flavour(
     facts: ReleaseFacts,  # of the bundle
 ) -> dict[str, Any]:  # content of the file MLmodel
     "Describe the bundle as a model of MLflow."
-    outputs = [{"type": "string", "name": "label", "required": True}]
-    outputs += [{"type": "double", "name": one, "required": True} for one in facts.labels]
+    columns = [("string", "label"), *[("string", "labels")] * facts.has_several]
+    columns += [("double", label) for label in facts.labels]
+    outputs = [{"type": kind, "name": name, "required": True} for kind, name in columns]
     inputs = [{"type": "string", "name": "text", "required": True}]
     spelt = {"inputs": canonical_json(inputs).decode(), "outputs": canonical_json(outputs).decode()}
     function = {"loader_module": "mlops_lab.models.pyfunc", "code": "code", "data": "model"}
@@ -120,7 +122,7 @@ def _flavour(
     own = facts.digest.removeprefix("sha256:")[:32]
     return told | {"model_uuid": own, "signature": spelt | {"params": None}}
 
-
+# %% ../../notebooks/60_serving/40_manifests.ipynb #751b789b
 def _python() -> str:
     "Give the version of Python as three numbers."
     return sys.version.split()[0]

@@ -19,7 +19,7 @@ import orjson
 from ..foundation.settings import Settings
 from .fields import read_name, read_object, show_value
 from .refusals import Refusal
-from .score_record import ScoreRecord
+from .score_record import ScoreRecord, split_labels
 
 # %% ../../notebooks/60_serving/09_messages.ipynb #96e79cf9
 _BODY_CEILING = 16 * 1024**2  # bytes, whatever the other limits allow
@@ -125,16 +125,35 @@ def score_answer(
         }
         for record in records
     ]
+    if first.labels is not None:  # the model gives several labels to a text
+        for score, record in zip(scores, records, strict=True):
+            score["labels"] = split_labels(record.labels)
     for score, words in zip(scores, explained or (), strict=False):
         score["words"] = words
     model = {"model": first.model, "version": first.version, "variant": first.variant}
     return orjson.dumps(model | (scores[0] if asked.is_single else {"scores": scores}))
 
-# %% ../../notebooks/60_serving/09_messages.ipynb #6f006831
+# %% ../../notebooks/60_serving/09_messages.ipynb #1b61791d
+def _joined(
+    labels: object,  # a list of names, if all is well
+) -> str:  # such as joy|love
+    "Join the labels that a text should have been given."
+    names = labels if isinstance(labels, list) else [labels]
+    odd = [one for one in names if not isinstance(one, str) or not one or "|" in one]
+    if odd or not isinstance(labels, list):
+        raise Refusal(422, f"'labels' is {show_value(labels)}", expected="a list of names")
+    return "|".join(dict.fromkeys(names))
+
+
 def read_feedback_request(
-    body: bytes,  # JSON: score_id, label and perhaps source
-) -> tuple[str, str, str]:  # score id, label, source
+    body: bytes,  # JSON: score_id, label or labels, and perhaps source
+) -> tuple[str, str, str]:  # score id, label or labels such as joy|love, source
     "Read what someone says about a score."
-    fields = read_object(body, ("score_id", "label", "source"))
-    score_id, label = (read_name(fields, key) for key in ("score_id", "label"))
+    fields = read_object(body, ("score_id", "label", "labels", "source"))
+    score_id, default = read_name(fields, "score_id"), None
+    if "labels" in fields and "label" in fields:
+        raise Refusal(422, "'label' and 'labels' are both there", expected="one of them")
+    if "labels" in fields:
+        fields["label"], default = _joined(fields["labels"]), ""
+    label = read_name(fields, "label", default=default)
     return score_id, label, read_name(fields, "source", default="person")

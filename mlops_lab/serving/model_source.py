@@ -34,7 +34,7 @@ class Scorer(Protocol):
     def score(
         self,
         texts: list[str],  # at least one
-    ) -> object:  # with probabilities (n by k) and top (n labels)
+    ) -> object:  # with probabilities (n by k) and top (n labels); thresholds and chosen if several
         "Score texts."
 
     def profile_text(

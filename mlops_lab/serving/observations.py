@@ -18,7 +18,7 @@ from ..foundation.workspace import Workspace, find_trial_state
 from .canary_trial import Advice, CanaryTrial, TrialRules, dump_trial, load_trial
 from .copies import Pair
 from .routing import Note, is_chosen
-from .score_record import ScoreRecord, utc_now
+from .score_record import ScoreRecord, split_labels, utc_now
 from ..tracking.trials import Trial
 
 # %% ../../notebooks/60_serving/21_observations.ipynb #08289d5b
@@ -47,6 +47,15 @@ def _is_of(
     row: dict,  # from ScoreStore.new_labels
 ) -> bool:  # whether one of them answered
     return not models or row["model"] in models
+
+# %% ../../notebooks/60_serving/21_observations.ipynb #8df2443d
+def _distance(
+    one: ScoreRecord,  # an answer
+    other: ScoreRecord,  # another to the same text
+) -> float:  # 0: the same; 1: nothing in common
+    sets = [{r.label} if r.labels is None else set(split_labels(r.labels)) for r in (one, other)]
+    both, any_of = sets[0] & sets[1], sets[0] | sets[1]
+    return 1 - len(both) / len(any_of) if any_of else 0.0
 
 # %% ../../notebooks/60_serving/21_observations.ipynb #35ee5784
 _MOST_VOTERS = 100_000
@@ -86,7 +95,7 @@ class Observations:
         one = pair.answered
         chance = find_chance(self.trial, caller=one.caller, text=one.text)[1]
         if isinstance(pair.copy, ScoreRecord):
-            self.evidence.saw_copy(differs=pair.copy.label != one.label)
+            self.evidence.saw_copy(differs=_distance(pair.copy, one))
         elif one.variant == chance == "champion":  # else it erred before, and that is noted
             self.evidence.measures["errors"].saw_pair(False, True)
 

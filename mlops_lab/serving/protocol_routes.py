@@ -68,7 +68,9 @@ def _infer_response(
 # %% ../../notebooks/60_serving/23_protocol_routes.ipynb #31277b90
 async def _get_model(request: Request) -> Response:
     model = _named_model(request)
-    return json_answer(model_metadata(model.name, model.version, labels=model.scorer.labels))
+    thresholds = getattr(model.scorer, "thresholds", ())
+    facts = {"labels": model.scorer.labels, "thresholds": thresholds}
+    return json_answer(model_metadata(model.name, model.version, **facts))
 
 
 async def _get_model_ready(request: Request) -> Response:

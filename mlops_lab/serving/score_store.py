@@ -82,7 +82,7 @@ class ScoreStore:
     ) -> bool:  # whether they are committed; if not, submit them
         "Store records without waiting for anybody, or leave it."
         way = None if self._queue.waiting else self._short_way
-        return way is not None and way.append("scores", ScoreRecord._fields, rows=records)
+        return way is not None and way.append("scores", **_columns(records))
 
     def save(
         self,
@@ -105,6 +105,17 @@ class ScoreStore:
     def close(self) -> None:
         "Write what is waiting, then let go of the database."
         self._close()
+
+# %% ../../notebooks/60_serving/06_score_store.ipynb #585fca48
+_SHORT = ScoreRecord._fields[:-1]  # without labels, where nobody gives several
+
+
+def _columns(
+    records: list[ScoreRecord],  # as answered
+) -> dict:  # names and rows, as `RowFile.append` takes them
+    if any(one.labels is not None for one in records):
+        return {"names": ScoreRecord._fields, "rows": records}
+    return {"names": _SHORT, "rows": [one[:-1] for one in records]}
 
 # %% ../../notebooks/60_serving/06_score_store.ipynb #ecc254a1
 def _masked(

@@ -31,7 +31,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
-    insert,
+    inspect,
     select,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -39,7 +39,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ..foundation.errors import ServiceProblem
 from ..foundation.row_file import ROWS_AT_ONCE, insert_text
-from .score_record import ScoreRecord, copy_id, utc_now
+from .score_record import ScoreRecord, copy_id, spell_answer, split_labels, utc_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +62,7 @@ _SCORES = Table(
     Column("chars", Integer, nullable=False),
     Column("words", Integer, nullable=False),
     Column("oov_rate", Float, nullable=False),
+    Column("labels", Text),  # of stores that lack it, see _add_labels
     Index("scores_at", "at"),
 )
 _FEEDBACK = Table(
@@ -78,7 +79,7 @@ _FEEDBACK = Table(
 # %% ../../notebooks/60_serving/05_score_tables.ipynb #6442b166
 _SCORE_NAMES = ScoreRecord._fields
 _FEEDBACK_NAMES = ("score_id", "label", "at", "source")
-_LOCK_WAIT_S = 2.0
+_LOCK_WAIT_S, _MAKING = 2.0, 4_221_976  # seconds; number of the lock of whoever makes tables
 _IDS_PER_QUERY = 500  # SQLite takes a limited number of bound values
 
 # %% ../../notebooks/60_serving/05_score_tables.ipynb #8e44b4e9
@@ -113,13 +114,33 @@ def open_engine(
         if is_sqlite:
             event.listen(engine, "connect", _sqlite_set_up("FULL" if power_safe else "NORMAL"))
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":  # two that make the same table would collide
+                connection.execute(select(func.pg_advisory_xact_lock(_MAKING)))
             for table in _TABLES.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
+        _add_labels(engine)
     except (SQLAlchemyError, ImportError) as problem:
         raise _store_problem(problem) from problem
     return engine
+
+# %% ../../notebooks/60_serving/05_score_tables.ipynb #eb592c31
+def _add_labels(
+    engine: Engine,  # of the score database, perhaps of an earlier version of the lab
+) -> None:
+    "Add the column that earlier versions of the lab did not have."
+
+    def lacks() -> bool:
+        return "labels" not in {column["name"] for column in inspect(engine).get_columns("scores")}
+
+    try:
+        if lacks():
+            with engine.begin() as connection:
+                connection.exec_driver_sql("ALTER TABLE scores ADD COLUMN labels TEXT")
+    except SQLAlchemyError:
+        if lacks():  # else somebody else was faster
+            raise
 
 # %% ../../notebooks/60_serving/05_score_tables.ipynb #71a48c83
 def _sqlite_set_up(
@@ -150,7 +171,7 @@ def _insert(
 ) -> None:
     names = _SCORE_NAMES if table is _SCORES else _FEEDBACK_NAMES
     if connection.dialect.name != "sqlite":
-        connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in chosen])
+        connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in chosen])
         return
     for start in range(0, len(chosen), ROWS_AT_ONCE):
         part = chosen[start : start + ROWS_AT_ONCE]
@@ -200,8 +221,9 @@ def read_score(
         return None
     said = select(_FEEDBACK.c["label", "at", "source"]).order_by(_FEEDBACK.c.number)
     feedback = _read_rows(engine, said.where(_FEEDBACK.c.score_id == score_id))
-    probabilities = json.loads(found[0]["probabilities"])
-    return found[0] | {"probabilities": probabilities, "feedback": feedback}
+    record, labels = found[0], found[0].pop("labels")
+    record |= {} if labels is None else {"labels": split_labels(labels)}
+    return record | {"probabilities": json.loads(record["probabilities"]), "feedback": feedback}
 
 # %% ../../notebooks/60_serving/05_score_tables.ipynb #66e537cf
 def count_scores(
@@ -241,7 +263,7 @@ def read_frame(
         rows = [row for part in queries for row in _read_rows(engine, part)]
     frame = pd.DataFrame(rows, columns=[*_SCORE_NAMES, "true_label"])
     frame["probabilities"] = [json.loads(text) for text in frame["probabilities"]]
-    return frame
+    return frame if frame["labels"].notna().any() else frame.drop(columns="labels")
 
 # %% ../../notebooks/60_serving/05_score_tables.ipynb #c4b3772e
 def read_new_labels(
@@ -255,7 +277,9 @@ def read_new_labels(
     "Read the labels that came after the last ones."
     before = _FEEDBACK.alias()
     is_later = before.c.score_id == _FEEDBACK.c.score_id, before.c.number < _FEEDBACK.c.number
-    parts = _SCORES.c["score_id", "model", "variant", "version", "label", "caller", "text"]
+    parts = _SCORES.c[
+        "score_id", "model", "variant", "version", "label", "labels", "caller", "text"
+    ]
     joined = _FEEDBACK.join(_SCORES, _SCORES.c.score_id == _FEEDBACK.c.score_id)
     query = select(_FEEDBACK.c.number, _FEEDBACK.c.label.label("true_label"), *parts)
     query = query.select_from(joined).where(_FEEDBACK.c.number > after, _FEEDBACK.c.at < until)
@@ -264,5 +288,10 @@ def read_new_labels(
     rows = _read_rows(engine, query.order_by(_FEEDBACK.c.number).limit(limit))
     ids = [copy_id(row["score_id"]) for row in rows]
     copies = _read_rows(engine, select(_SCORES).where(_SCORES.c.score_id.in_(ids))) if ids else []
-    said = {copy_id(copy["score_id"]): copy["label"] for copy in copies}
-    return [row | {"copied_label": said.get(row["score_id"])} for row in rows]
+    said = {copy_id(c["score_id"]): spell_answer(c["label"], c["labels"]) for c in copies}
+    for row in rows:
+        labels, row["copied_label"] = row.pop("labels"), said.get(row["score_id"])
+        if labels is not None:
+            told = {"label": labels, "true_label": row["true_label"]}
+            row |= {name: spell_answer("", joined) for name, joined in told.items()}
+    return rows

@@ -21,7 +21,7 @@ import orjson
 
 from ..foundation.errors import ModelProblem
 from .model_source import LoadedModel, ModelSource
-from .score_record import ScoreRecord, new_score_ids, utc_now
+from .score_record import ScoreRecord, new_score_ids, utc_now, with_sets
 
 # %% ../../notebooks/60_serving/15_scored_texts.ipynb #4b4782ef
 class Order(NamedTuple):
@@ -50,7 +50,7 @@ def score_texts(
     callers = [caller] * len(texts) if isinstance(caller, str) else caller
     who, labels, measure = (model.name, model.version, model.variant), scores.labels, model.scorer
     answers = zip(new_score_ids(len(texts)), callers, texts, scores.top, rows, strict=True)
-    return [
+    records = [
         ScoreRecord(
             *(score_id, at, one, text, *who, label),
             probabilities=orjson.dumps(dict(zip(labels, row, strict=True))).decode(),
@@ -59,6 +59,7 @@ def score_texts(
         )
         for score_id, one, text, label, row in answers
     ]
+    return with_sets(records, scores.chosen) if getattr(scores, "thresholds", 0) else records
 
 # %% ../../notebooks/60_serving/15_scored_texts.ipynb #de95e8d3
 async def explain_records(

@@ -55,6 +55,16 @@ def make_record(**changes) -> ScoreRecord:
     return ScoreRecord(**values | changes)
 
 
+# how a store was made before a text could have several labels
+OLD_TABLE = """CREATE TABLE scores (
+ score_id VARCHAR(32) NOT NULL, at VARCHAR(32) NOT NULL, caller VARCHAR(200) NOT NULL,
+ text TEXT NOT NULL, model VARCHAR(200) NOT NULL, version VARCHAR(80) NOT NULL,
+ variant VARCHAR(20) NOT NULL, label VARCHAR(200) NOT NULL, probabilities TEXT NOT NULL,
+ latency_ms FLOAT NOT NULL, chars INTEGER NOT NULL, words INTEGER NOT NULL, oov_rate FLOAT NOT NULL,
+ PRIMARY KEY (score_id))"""
+OLD_NAMES = tuple(ScoreRecord._fields[:13])
+
+
 class OneModel(ModelSource):
     """A model source that always gives the keyword scorer, or the problem it was told to."""
 

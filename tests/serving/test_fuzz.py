@@ -45,6 +45,7 @@ FIELDS = st.fixed_dictionaries(
         "caller": st.one_of(WORDS, JSON),
         "score_id": st.one_of(WORDS, JSON),
         "label": st.one_of(WORDS, JSON),
+        "labels": st.one_of(st.lists(WORDS, max_size=3), JSON),
         "source": st.one_of(WORDS, JSON),
         "id": st.one_of(WORDS, JSON),
         "inputs": st.one_of(st.lists(TENSOR, max_size=2), JSON),
@@ -59,7 +60,12 @@ def keeping(value, names):
     return {name: value[name] for name in names if name in value}
 
 
-SHAPES = [("text", "caller"), ("score_id", "label", "source"), ("id", "inputs", "outputs")]
+SHAPES = [
+    ("text", "caller"),
+    ("score_id", "label", "source"),
+    ("score_id", "labels"),
+    ("id", "inputs", "outputs"),
+]
 OBJECTS = st.builds(keeping, FIELDS, st.sampled_from(SHAPES)) | FIELDS | JSON
 
 

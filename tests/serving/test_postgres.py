@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
@@ -9,7 +10,7 @@ import pytest
 from canary_examples import PROGRAM
 from load_examples import kill_under_load
 from postgres_server import running_postgres
-from serving_examples import make_record
+from serving_examples import OLD_NAMES, OLD_TABLE, make_record
 
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.foundation.text_rules import PERSONAL_RULES, make_cleaner
@@ -96,3 +97,21 @@ def test_masked_texts_are_stored_masked(scores, server):
     assert store.read(one.score_id)["text"] == "ask <email> or <user>"
     store.close()
     assert files_with(scores[1], server[1], "ximena") == []
+
+
+def test_a_database_of_before_gets_what_it_lacks_when_it_is_opened(scores):
+    address, plain = scores
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(OLD_TABLE)
+        old = make_record()
+        marks = ", ".join(["%s"] * len(OLD_NAMES))
+        values = [getattr(old, name) for name in OLD_NAMES]
+        connection.execute(f"INSERT INTO scores ({', '.join(OLD_NAMES)}) VALUES ({marks})", values)
+    with ThreadPoolExecutor(4) as together:
+        stores = list(together.map(ScoreStore, [address] * 4))
+    stores[0].save([new := make_record(label="joy", labels="joy|love")])
+    assert stores[1].read(new.score_id)["labels"] == ["joy", "love"]
+    assert "labels" not in stores[2].read(old.score_id)
+    assert stores[3].frame()["labels"].dropna().tolist() == ["joy|love"]
+    for store in stores:
+        store.close()

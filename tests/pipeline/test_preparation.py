@@ -1,0 +1,60 @@
+"""Which stage gets which parameter, and what no stage may be given."""
+
+import pytest
+
+from mlops_lab.foundation.errors import PipelineProblem
+from mlops_lab.foundation.settings import Settings
+from mlops_lab.pipeline.memory import Memory
+from mlops_lab.pipeline.notebook import read_notebook
+from mlops_lab.pipeline.plan import read_pipeline
+from mlops_lab.pipeline.preparation import spread_parameters
+
+
+@pytest.fixture(scope="module")
+def case_study(pytestconfig):
+    place = pytestconfig.rootpath / "notebooks" / "pipelines" / "case_study"
+    own = Settings(project=pytestconfig.rootpath)
+    found = vars(own) | {"candidates": "embedding_bag, tfidf_logistic", "seed": 5}
+    return read_pipeline(place, found, memory=Memory())
+
+
+def prepare(pipeline, **given):
+    given = {name.replace("__", "."): value for name, value in given.items()}
+    notebooks = {spec.name: read_notebook(spec.notebook) for spec in pipeline.stages}
+    return spread_parameters(pipeline, given, notebooks=notebooks)
+
+
+def test_the_parameter_that_tells_stages_of_a_matrix_apart_is_not_given(case_study):
+    with pytest.raises(PipelineProblem) as told:
+        prepare(case_study, candidate="bi_gru")
+    assert "train_embedding_bag (embedding_bag), train_tfidf_logistic" in told.value.found
+    assert "MLOPS_LAB_CANDIDATES=bi_gru" in told.value.remedy
+    with pytest.raises(PipelineProblem, match=r"train_tfidf_logistic \(tfidf_logistic\)"):
+        prepare(case_study, candidate="embedding_bag")
+    with pytest.raises(PipelineProblem, match="no other candidate"):
+        prepare(case_study, train_tfidf_logistic__candidate="embedding_bag")
+    same = prepare(case_study, train_tfidf_logistic__candidate="tfidf_logistic")
+    assert same == prepare(case_study)
+
+
+def test_a_matrix_that_is_written_out_is_changed_where_it_stands(tmp_path, case_study):
+    for name in ("pipeline.yaml", "06_train.ipynb"):
+        (tmp_path / name).write_bytes((case_study.path.parent / name).read_bytes())
+    (tmp_path / "pipeline.yaml").write_text(
+        "pipeline: one\ntitle: One\nstages:\n  train:\n    notebook: 06_train.ipynb\n"
+        "    matrix: {candidate: [blend]}\n    outputs: ['models/{candidate}/']\n"
+    )
+    one = read_pipeline(tmp_path, {}, memory=Memory())
+    with pytest.raises(PipelineProblem, match="change the matrix in line 4"):
+        prepare(one, candidate="bi_gru")
+    assert prepare(one, epochs=3)["train_blend"]["epochs"] == 3
+
+
+def test_a_parameter_of_several_stages_goes_to_all_of_them_or_to_the_one_that_is_named(case_study):
+    seeds = {name: own["seed"] for name, own in prepare(case_study).items() if "seed" in own}
+    assert len(seeds) > 3 and set(seeds.values()) == {5}
+    given = prepare(case_study, seed=9, train_tfidf_logistic__seed=2)
+    found = {name: own["seed"] for name, own in given.items() if "seed" in own}
+    assert found == dict.fromkeys(seeds, 9) | {"train_tfidf_logistic": 2}
+    epochs = prepare(case_study, epochs=2)
+    assert epochs["train_embedding_bag"]["epochs"] == epochs["train_tfidf_logistic"]["epochs"] == 2
