@@ -114,9 +114,12 @@ def _remembering(
         except KeyError:
             if len(known) > _PIECES:
                 known.clear()
-            new = {piece for piece in pieces if len(piece) <= _PIECE_CHARS}.difference(known)
-            known.update((piece, apply(piece)) for piece in new)
-            return apply(text)
+            for piece in pieces:
+                if piece not in known:
+                    if len(piece) > _PIECE_CHARS:  # so that no stranger fills the memory
+                        return apply(text)
+                    known[piece] = apply(piece)
+            return clean(text)
 
     return clean
 

@@ -45,7 +45,7 @@ def _read_piece(
     lettered = [word for word in words if word[0].isalpha()]
     unknown = round(features.unknown_share(lettered) * len(lettered))
     counts = len(words) | len(lettered) << 20 | unknown << 40
-    return _Piece(tuple(words), np.array(ids, np.int32).tobytes(), counts)
+    return _Piece(tuple(words), array("i", ids).tobytes(), counts)
 
 # %% ../../notebooks/30_models/05_piece_reader.ipynb #a1ada10b
 def _counted(
