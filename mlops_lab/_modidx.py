@@ -2832,6 +2832,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'mlops_lab/models/scorer.py'),
                                          'mlops_lab.models.scorer.Scorer.score': ( '30_models/scorer.html#scorer.score',
                                                                                    'mlops_lab/models/scorer.py'),
+                                         'mlops_lab.models.scorer.Scorer.warm_up': ( '30_models/scorer.html#scorer.warm_up',
+                                                                                     'mlops_lab/models/scorer.py'),
                                          'mlops_lab.models.scorer.Scores': ('30_models/scorer.html#scores', 'mlops_lab/models/scorer.py'),
                                          'mlops_lab.models.scorer.Scores.__len__': ( '30_models/scorer.html#scores.__len__',
                                                                                      'mlops_lab/models/scorer.py'),

@@ -58,7 +58,8 @@ class Scores:
         rows = self.probabilities.astype(float).round(6).tolist()
         return [dict(zip(self.labels, row, strict=True)) for row in rows]
 
-# %% ../../notebooks/30_models/34_scorer.ipynb #4ea66782
+# %% ../../notebooks/30_models/34_scorer.ipynb #2e08b191
+_WARM = 10_000  # words read before the first text
 _RECENT = 256  # texts that are kept clean until the next are scored: they are measured next
 
 
@@ -99,6 +100,11 @@ class Scorer:
         "Measure one text for the monitors."
         clean = self._recent.get(text)
         return self._reader.measure(self._clean(text) if clean is None else clean)
+
+    def warm_up(self) -> None:
+        "Read the words it knows, so that no caller has to wait for that."
+        for word in getattr(self._bundle.features, "words", ())[:_WARM]:
+            self._reader.measure(self._clean(word))
 
     def explain(
         self,

@@ -250,6 +250,8 @@ def _load_warm(
         if found.digest and digest_folder(found.folder) != found.digest:
             raise ValueError(f"its folder is not the registered one, {found.digest[:19]}")
         scorer = load(found.folder)
+        if hasattr(scorer, "warm_up"):
+            scorer.warm_up()
         scorer.score(["warm up"])
     except LabError:
         raise
