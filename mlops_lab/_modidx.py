@@ -4858,6 +4858,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'mlops_lab/serving/job_folder.py')},
             'mlops_lab.serving.launcher': { 'mlops_lab.serving.launcher._child_environment': ( '60_serving/launcher.html#_child_environment',
                                                                                                'mlops_lab/serving/launcher.py'),
+                                            'mlops_lab.serving.launcher._configured': ( '60_serving/launcher.html#_configured',
+                                                                                        'mlops_lab/serving/launcher.py'),
                                             'mlops_lab.serving.launcher._failed_start': ( '60_serving/launcher.html#_failed_start',
                                                                                           'mlops_lab/serving/launcher.py'),
                                             'mlops_lab.serving.launcher._leave_with_parent': ( '60_serving/launcher.html#_leave_with_parent',

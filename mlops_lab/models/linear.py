@@ -46,6 +46,7 @@ def _one_label(
 ) -> "list[LogisticRegression]":  # one for all labels
     "Let the labels compete."
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     weights = dict(enumerate(class_weights(train, recipe.balance)))
     model = LogisticRegression(
@@ -55,7 +56,8 @@ def _one_label(
         tol=1e-3,
         random_state=recipe.seed,
     )
-    return [model.fit(matrix, train.targets)]
+    with threadpool_limits(1):  # sums in one order: the same bits with any number of cores
+        return [model.fit(matrix, train.targets)]
 
 # %% ../../notebooks/30_models/23_linear.ipynb #31d906a6
 _MANY = 50_000_000  # entries beyond which rows are not copied
@@ -69,6 +71,7 @@ def _several_labels(
     "Ask for each label by itself."
     from scipy.sparse import diags
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     solver = {"solver": "lbfgs", "tol": 1e-3, "max_iter": 500}
     if matrix.nnz <= _MANY:
@@ -79,7 +82,8 @@ def _several_labels(
         ratios.append(class_ratios(matrix, truth, power=recipe.ratio))
         own = (matrix @ diags(ratios[-1])).tocsr() if recipe.ratio else matrix
         model = LogisticRegression(C=recipe.strength, random_state=recipe.seed, **solver)
-        models.append(model.fit(own, truth > 0))
+        with threadpool_limits(1):  # as above
+            models.append(model.fit(own, truth > 0))
     return models, np.array(ratios)
 
 # %% ../../notebooks/30_models/23_linear.ipynb #8cf64319

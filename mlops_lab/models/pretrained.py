@@ -80,12 +80,14 @@ def _fit_heads(
 ) -> "list[LogisticRegression]":  # one for all labels, or one per label
     "Learn a linear layer."
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     kind: dict[str, Any] = {"C": recipe.strength, "max_iter": 500, "random_state": recipe.seed}
-    if train.several:
-        return [LogisticRegression(**kind).fit(rows, truth > 0) for truth in train.targets.T]
     weights = dict(enumerate(class_weights(train, recipe.balance)))
-    return [LogisticRegression(**kind, class_weight=weights).fit(rows, train.targets)]
+    with threadpool_limits(1):  # sums in one order: the same bits with any number of cores
+        if train.several:
+            return [LogisticRegression(**kind).fit(rows, truth > 0) for truth in train.targets.T]
+        return [LogisticRegression(**kind, class_weight=weights).fit(rows, train.targets)]
 
 
 def _decided(

@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,9 @@ from .client import ServiceClient
 from .model_source import Scorer
 
 if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+
     from mlops_lab.serving.score_store import ScoreStore
     from mlops_lab.serving.served_models import ModelWish
 
@@ -68,6 +71,21 @@ def _open_store(
     mask = make_cleaner(PERSONAL_RULES) if settings.score_masking == "on" else None
     return ScoreStore(address, queue_limit=limit, power_safe=is_power, mask=mask)
 
+# %% ../../notebooks/60_serving/30_launcher.ipynb #f4209fcc
+def _configured(
+    app: "Starlette",  # of the service
+) -> "uvicorn.Config":  # of its HTTP server
+    import uvicorn
+
+    quiet = {"log_level": "warning", "access_log": False, "server_header": False}
+    told = {"proxy_headers": False, "timeout_graceful_shutdown": _GRACE_S}
+    config = uvicorn.Config(app, ws="none", **quiet, **told)  # no route speaks web sockets
+    with suppress(ImportError):  # without httptools every request goes the usual way
+        from mlops_lab.serving.quick_way import scoring_protocol
+
+        config.http = scoring_protocol(app.state.desk)
+    return config
+
 # %% ../../notebooks/60_serving/30_launcher.ipynb #3145849c
 def serve(
     settings: Settings,  # of the lab
@@ -79,7 +97,6 @@ def serve(
     "Serve until the process is told to stop."
     import uvicorn
 
-    from mlops_lab.serving.quick_way import scoring_protocol
     from mlops_lab.serving.served_models import open_models, watched
     from mlops_lab.serving.service import check_binding, create_app
 
@@ -92,15 +109,12 @@ def serve(
     served, store = open_models(settings, load, wishes=wishes), _open_store(settings)
     with closing(store), watched(served, store, keys=keys):
         app = create_app(settings, [one.source for one in served], store, keys=keys)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
-        config.http = scoring_protocol(app.state.desk)
-        config.server_header, config.timeout_graceful_shutdown = False, _GRACE_S
-        config.ws = "none"  # no route speaks it
+        server = uvicorn.Server(_configured(app))
         listener.listen(2048)
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()
         gc.freeze()  # what is loaded stays, and is not looked through again and again
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #8caf1a45
 def main(

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_examples import QUICK, make_frame
+from threadpoolctl import threadpool_limits
 
 import mlops_lab
+from mlops_lab.data.world import world_frame
 from mlops_lab.foundation.errors import DataProblem, ModelProblem
 from mlops_lab.foundation.records import digest_folder
 from mlops_lab.models.calibration import certainty
@@ -33,6 +35,19 @@ def test_a_candidate_learns_and_tells_how(trained):
     assert trained.metrics["dev_macro_f1"] > floor
     assert trained.history[0]["epoch"] == 1 and trained.fit_s > 0
     assert all(row["dev_loss"] > 0 and row["train_loss"] > 0 for row in trained.history)
+
+
+def test_a_solver_gives_the_same_bits_with_any_number_of_cores():
+    frame = world_frame(6_000, seed=7)  # long enough for sums that libraries share out
+    space = label_space("emotion", frame["label"])
+    rows = read_examples(frame, space.labels)
+    tables = []
+    for threads in (1, 2):
+        learner = make_candidate("tfidf_logistic", Recipe())
+        with threadpool_limits(threads):
+            learner.fit(rows, rows)
+        tables.append(learner.compiled().table)
+    assert tables[0].tobytes() == tables[1].tobytes()
 
 
 def test_the_scorer_answers_like_the_library_that_learned(trained):

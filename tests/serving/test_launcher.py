@@ -43,6 +43,15 @@ def test_a_real_service_answers_stores_swaps_and_leaves(lab, bundle):
     store.close()
 
 
+def test_without_the_quick_parser_every_request_goes_the_usual_way(lab, bundle):
+    folder = str(Path(PROGRAM[0]).parent)
+    run = f"sys.path.insert(0, {folder!r}); runpy.run_path({PROGRAM[0]!r}, run_name='__main__')"
+    program = ("-c", f"import runpy, sys; sys.modules['httptools'] = None; {run}")
+    with running_service(lab, bundle=bundle, program=program) as client:
+        told = client.score(["good", "bad"])
+        assert [one["label"] for one in told["scores"]] == ["joy", "sadness"]
+
+
 def test_told_to_stop_it_closes_its_store_and_says_nothing(lab, bundle):
     command = [sys.executable, *PROGRAM, "--port", "0", "--bundle", str(bundle)]
     child = subprocess.Popen(
