@@ -6,6 +6,7 @@ FUZZ_CASES asks for more cases than the few of every run; the acceptance run too
 import asyncio
 import os
 
+import http_examples
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -141,3 +142,21 @@ def test_no_input_breaks_or_hangs_the_service(served, template, names, body, hea
     assert answer.status < 500 and answer.status in (200, 400, 401, 404, 405, 413, 422)
     if answer.status >= 400 and (other or method) != "HEAD":
         assert answer.json["error"]
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    store = ScoreStore(tmp_path_factory.mktemp("fuzz") / "scores.db")
+    with http_examples.served(store) as (port, _):
+        yield port
+    store.close()
+
+
+@settings(max_examples=CASES, deadline=None)
+@given(body=BODIES)
+def test_the_short_cut_answers_any_body_as_the_usual_way_does(port, body):
+    quick, usual = (
+        http_examples.alike(*http_examples.ask(port, http_examples.request(body, path=path)))
+        for path in ("/score", "/score?")
+    )
+    assert quick == usual and quick[0] in (200, 422)
