@@ -57,7 +57,7 @@ _PACKAGES = {
     "nbclient": "nbclient", "numpy": "numpy", "orjson": "orjson", "pandas": "pandas",
     "papermill": "papermill", "pyarrow": "pyarrow", "yaml": "pyyaml", "rich": "rich",
     "sklearn": "scikit-learn", "sqlalchemy": "sqlalchemy", "starlette": "starlette",
-    "tensorflow": "tensorflow", "uvicorn": "uvicorn",
+    "tensorflow": "tensorflow", "threadpoolctl": "threadpoolctl", "uvicorn": "uvicorn",
 }  # fmt: skip
 _LAB_PACKAGES = {
     "jupyterlab": "jupyterlab",

@@ -250,7 +250,10 @@ def test_two_raters_answer_alone_and_reveal_together(browser, shoot, web_page, w
         empty = page.get_by_role("button", name="Empty sheet for the next person")
         if person == "Ben":
             empty.click()
-        page.get_by_label("Your name").fill(person)
+            assert until(lambda: "PIP-1" not in answers_of(web_home))
+        name = page.get_by_label("Your name")
+        assert until(lambda field=name: field.input_value() == "")  # or the name would go too
+        name.fill(person)
         page.get_by_label("Your name").press("Enter")
         page.get_by_role("button", name="Table", exact=True).click()
         page.get_by_label("Topic", exact=True).select_option(label="pipelines")
