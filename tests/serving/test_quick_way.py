@@ -85,10 +85,20 @@ def test_who_wants_another_protocol_does_not_get_it(port, spy):
     assert (status, spy.quick) == (422, 0)  # what follows the head belongs to the other protocol
 
 
-def test_a_body_that_comes_later_is_waited_for(port, spy):
+@pytest.mark.parametrize("pause_s, is_quick", [(0.005, True), (0.3, False)])
+def test_a_body_that_comes_later_is_waited_for(port, spy, pause_s, is_quick):
     whole = request()
-    ((status, _, told),) = ask(port, whole[:-10], whole[-10:], pause_s=0.05)
-    assert (status, told["label"], spy.quick) == (200, "joy", 0)
+    head = whole.removesuffix(GOOD)
+    ((status, _, told),) = ask(port, head, GOOD[:9], GOOD[9:], pause_s=pause_s)
+    assert (status, told["label"]) == (200, "joy") and (spy.quick == 1 or not is_quick)
+    assert is_quick or spy.quick == 0
+
+
+def test_a_body_that_never_comes_is_forgotten_with_its_caller(port, store, caplog):
+    with connect(port) as line:
+        line.sendall(request()[:-10])
+    time.sleep(0.2)
+    assert ask(port, request())[0][0] == 200 and store.count() == 1 and not caplog.records
 
 
 def test_who_wants_to_be_told_to_go_on_is_told(port, spy):
@@ -228,6 +238,17 @@ def test_a_server_that_stops_answers_what_it_has_begun(store):
             stream = line.makefile("rb")
             status, _, told = read_answer(stream)
             assert status == 200 and store.read(told["score_id"]) and read_answer(stream) is None
+
+
+def test_a_server_that_stops_waits_for_the_rest_of_a_body(store, monkeypatch):
+    monkeypatch.setattr(quick_way, "_QUICK_WAIT_S", 5.0)  # longer than the server goes on
+    with served(store) as (port, server), connect(port) as line:
+        line.sendall(request()[:-10])
+        time.sleep(0.02)
+        server.should_exit = True
+        time.sleep(0.3)
+        line.sendall(request()[-10:])
+        assert read_answer(line.makefile("rb"))[0] == 200
 
 
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(store):
