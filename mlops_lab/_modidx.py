@@ -4723,6 +4723,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'mlops_lab.serving.copies._copy_answers': ( '60_serving/copies.html#_copy_answers',
                                                                                       'mlops_lab/serving/copies.py'),
                                           'mlops_lab.serving.copies._keep': ('60_serving/copies.html#_keep', 'mlops_lab/serving/copies.py'),
+                                          'mlops_lab.serving.copies._stand_back': ( '60_serving/copies.html#_stand_back',
+                                                                                    'mlops_lab/serving/copies.py'),
                                           'mlops_lab.serving.copies.copy_answer': ( '60_serving/copies.html#copy_answer',
                                                                                     'mlops_lab/serving/copies.py')},
             'mlops_lab.serving.door': { 'mlops_lab.serving.door.Door': ('60_serving/door.html#door', 'mlops_lab/serving/door.py'),
