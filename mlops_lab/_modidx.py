@@ -4814,6 +4814,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'mlops_lab/serving/gathering.py'),
                                              'mlops_lab.serving.gathering._Pace.items_in': ( '60_serving/gathering.html#_pace.items_in',
                                                                                              'mlops_lab/serving/gathering.py'),
+                                             'mlops_lab.serving.gathering._Pace.look': ( '60_serving/gathering.html#_pace.look',
+                                                                                         'mlops_lab/serving/gathering.py'),
                                              'mlops_lab.serving.gathering._Pace.saw': ( '60_serving/gathering.html#_pace.saw',
                                                                                         'mlops_lab/serving/gathering.py'),
                                              'mlops_lab.serving.gathering._Worker': ( '60_serving/gathering.html#_worker',

@@ -26,15 +26,23 @@ class _Pace:
     "How long an item takes, by the last batches."
 
     item_s: float = 0.0  # 0: not known yet
-    ended: float = 0.0  # when the last batch was done
     items: int = 0  # waiting or at work
+    at_work: int = 0  # batches
+    shared_s: float = 0.0  # of work so far; batches at work together share the time
+    looked: float = 0.0  # when, by the monotonic clock
+
+    def look(self, more: int) -> float:  # batches that begin, or end if negative
+        now = time.monotonic()
+        if self.at_work:
+            self.shared_s += (now - self.looked) / self.at_work
+        self.looked, self.at_work = now, self.at_work + more
+        return self.shared_s
 
     def items_in(self, seconds: float) -> int:
         return max(1, int(seconds / self.item_s)) if self.item_s else 4  # find out with few
 
     def saw(self, size: int, began: float) -> None:
-        now = time.monotonic()
-        took, self.ended = now - max(began, self.ended), now
+        took = self.look(-1) - began
         if size:  # one slow text alone says little about the pace of many; a quick one does
             is_quicker = took / size < self.item_s
             weight = 0.5 if is_quicker else min(size / 32, 1.0) / 2 if self.item_s else 1.0
@@ -173,7 +181,7 @@ def _finish(
     pace: _Pace,  # of a gathering
     parts: list[Part],  # done together
     found: list,  # one result per item of all of them
-    began: float,  # when they were taken, by the monotonic clock
+    began: float,  # what `look` told when they were taken
 ) -> None:
     _tell(parts, found)
     pace.saw(sum(len(part.items) for part in parts), began)
@@ -233,7 +241,7 @@ class Gathering:
 
     def _run_next(self) -> None:
         most = min(self._most, self._pace.items_in(self._patience_s / 8))
-        parts, began = _next_parts(self._waiting, most, self._patience_s), time.monotonic()
+        parts, began = _next_parts(self._waiting, most, self._patience_s), self._pace.look(1)
         self._is_planned = False
         found = self._worker.do(parts)
         if isinstance(found, list):
