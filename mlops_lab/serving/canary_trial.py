@@ -155,14 +155,14 @@ class CanaryTrial:
         "Take in what is known of one answer."
         self.measures[measure].saw(variant, is_bad)
 
-    def saw_copy(
+    def saw_copies(
         self,
-        *,
-        differs: float,  # 0: the same answer; 1: nothing in common; between: part of the labels
+        *distances: float,  # 0: the same answer; 1: nothing in common; between: part of the labels
     ) -> None:
-        "Take in how far both agree on a text."
-        self.copied = [self.copied[0] + 1, self.copied[1] + bool(differs)]
-        self.apart.saw(float(differs))
+        "Take in how far both agree on texts."
+        differing = sum(map(bool, distances))
+        self.copied = [self.copied[0] + len(distances), self.copied[1] + differing]
+        self.apart.saw(*distances)
 
     def advice(self) -> Advice:
         "Say what to do now; may be asked at any time."

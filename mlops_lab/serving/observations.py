@@ -87,17 +87,17 @@ class Observations:
         if _is_ours(self.trial, note.variant, note.version):
             self.evidence.saw(note.measure, note.variant, is_bad=note.is_bad)
 
-    def saw_pair(
+    def saw_pairs(
         self,
-        pair: Pair,  # an answer and its copy
+        pairs: list[Pair],  # answers and their copies
     ) -> None:
-        "Take in whether both agree, or that the canary erred on a copy."
-        one = pair.answered
-        chance = find_chance(self.trial, caller=one.caller, text=one.text)[1]
-        if isinstance(pair.copy, ScoreRecord):
-            self.evidence.saw_copy(differs=_distance(pair.copy, one))
-        elif one.variant == chance == "champion":  # else it erred before, and that is noted
-            self.evidence.measures["errors"].saw_pair(False, True)
+        "Take in how far both agree, and where the canary erred on a copy."
+        made = [(one, copy) for one, copy in pairs if isinstance(copy, ScoreRecord)]
+        self.evidence.saw_copies(*(_distance(one, copy) for one, copy in made))
+        for one in (one for one, copy in pairs if isinstance(copy, str)):
+            chance = find_chance(self.trial, caller=one.caller, text=one.text)[1]
+            if one.variant == chance == "champion":  # else it erred before, and that is noted
+                self.evidence.measures["errors"].saw_pair(False, True)
 
     def saw_label(
         self,

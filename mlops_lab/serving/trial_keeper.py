@@ -48,12 +48,10 @@ class _Watch:
         self._source.notes.copy = self._copier.offer
 
     def gather(self, *, labels: bool) -> Advice:
-        for waiting, take_in in (
-            (self._source.notes.waiting, self.seen.saw_note),
-            (self._pairs, self.seen.saw_pair),
-        ):
-            for _ in range(len(waiting)):
-                take_in(waiting.popleft())
+        notes, pairs = self._source.notes.waiting, self._pairs
+        for _ in range(len(notes)):
+            self.seen.saw_note(notes.popleft())
+        self.seen.saw_pairs([pairs.popleft() for _ in range(len(pairs))])
         while labels:  # until no more are there
             since, until = self.trial.since, _utc_before(_COPIED_S)
             rows = self._store.new_labels(after=self.seen.last_label, since=since, until=until)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -77,9 +77,8 @@ def started(settings, log, *arguments):
         command, env=launcher._child_environment(settings), cwd=settings.project, stderr=log
     )
     try:
-        client = launcher._wait_until_ready(child, log.fileno(), 20.0, "")
-        yield child, client
-        client.close()
+        with closing(launcher._wait_until_ready(child, log.fileno(), 20.0, "")) as client:
+            yield child, client
     finally:
         child.kill()
         child.wait()

@@ -56,8 +56,8 @@ def test_the_process_of_the_copies_ends_with_a_killed_service(settings, trials, 
     add("first"), add("second")
     trials.start(2, Terms(share=0.0, copies_per_s=100, **LONG), signed=WHO)
     with open(settings.project / "log", "w+b") as log, started(settings, log) as (child, client):
-        client.score("good")
         wait_for(lambda: read_state(trials.registry.lab))
+        client.score("good")
         wait_for(lambda: read_state(trials.registry.lab)["copies"].get("made"))
         own = children_of(child.pid)
         child.send_signal(signal.SIGKILL)
