@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import readme
+from double_messages import double_messages
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from mlops_lab.data.sealing import open_sealed
 from mlops_lab.data.sources import load_source
-from mlops_lab.data.world import world_frame
 from mlops_lab.foundation.errors import DataProblem
 from mlops_lab.foundation.workspace import Workspace
 from mlops_lab.models.judging import given_answers, judge, true_answers
@@ -23,23 +23,14 @@ from mlops_lab.tracking.comparison import paired_gain
 from mlops_lab.tracking.gate import judge as judge_challenge
 
 LABELS = ("anger", "joy", "love")
-ROWS = 900
-
-
-def make_table():
-    """Messages of the world; each third is two of them, with the labels of both."""
-    first, second = (world_frame(ROWS, seed=seed, task="sentiment") for seed in (3, 4))
-    twice = np.arange(ROWS) % 3 == 0
-    pairs = zip(first["label"], second["label"], twice, strict=True)
-    labels = ["|".join(dict.fromkeys([one, two] if both else [one])) for one, two, both in pairs]
-    text = first["text"].where(~twice, first["text"] + " " + second["text"])
-    return pd.DataFrame({"message": text, "feelings": labels})
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     clone = readme.make_clone(tmp_path_factory.mktemp("several") / "clone")
-    make_table().to_csv(clone / "several.csv", index=False)
+    own_names = {"text": "message", "labels": "feelings"}
+    table = double_messages(900)[list(own_names)].rename(columns=own_names)
+    table.to_csv(clone / "several.csv", index=False)
     return clone
 
 

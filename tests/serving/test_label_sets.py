@@ -288,24 +288,25 @@ def play(client, trials, rows, *, until_s=40.0):
         time.sleep(0.005)
 
 
-def test_a_worse_canary_of_several_labels_is_rolled_back(settings, trials, rows, register_models):
-    register_models("worse")
+def try_canary(settings, trials, rows, margin):
+    """How the trial of version 2 ends."""
     with running_service(settings) as client:
-        terms = Terms(share=0.3, copies_per_s=1000, margin=0.2, labels=30)
+        terms = Terms(share=0.3, copies_per_s=1000, margin=margin, labels=30)
         wait_until_tried(trials, trials.start(2, terms, signed=WHO))
         play(client, trials, rows)
-        end = wait_for_end(trials)
+        return wait_for_end(trials)
+
+
+def test_a_worse_canary_of_several_labels_is_rolled_back(settings, trials, rows, register_models):
+    register_models("worse")
+    end = try_canary(settings, trials, rows, margin=0.2)
     assert (end["decision"], end["role"]) == ("roll back", "automatic"), end
     assert trials.registry.champion().number == 1
 
 
 def test_an_equal_canary_of_several_labels_is_promoted(settings, trials, rows, register_models):
     register_models("equal")
-    with running_service(settings) as client:
-        terms = Terms(share=0.3, copies_per_s=1000, margin=0.25, labels=30)
-        wait_until_tried(trials, trials.start(2, terms, signed=WHO))
-        play(client, trials, rows)
-        end = wait_for_end(trials)
+    end = try_canary(settings, trials, rows, margin=0.25)
     assert end["decision"] == "promote", end
     told = end["evidence"]
     assert 0 < told["copies"]["differing"] < told["copies"]["texts"]
