@@ -9,8 +9,7 @@ reader should know about how a file was read goes along in the table's `attrs`."
 # %% auto #0
 __all__ = ['load_table', 'raw_frame']
 
-# %% ../../notebooks/20_data/13_tables.ipynb #f526acad
-import codecs
+# %% ../../notebooks/20_data/13_tables.ipynb #49811aa8
 import csv
 import json
 import re
@@ -20,44 +19,8 @@ from pathlib import Path
 import pandas as pd
 
 from .catalogue import list_data_sets
+from ..foundation.encodings import find_encoding
 from ..foundation.errors import DataProblem, close_matches
-
-# %% ../../notebooks/20_data/13_tables.ipynb #0bdbccf2
-_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_WORD = re.compile(r"[^\W\d_]{3,}")  # in another alphabet, few letters of a word are ASCII
-_MOST_FOREIGN = 0.05  # share of the words with other letters that may have nothing else
-
-
-def _is_western(
-    content: bytes,  # that is not UTF-8
-) -> bool:  # whether it can only be Windows-1252, or nearly so
-    "Tell a Western text from broken UTF-8 and from other alphabets."
-    try:
-        text = content.decode("cp1252")
-    except UnicodeDecodeError:
-        return False
-    words = [word for word in _WORD.findall(text) if not word.isascii()]
-    foreign = sum(not any(map(str.isascii, word)) for word in words)
-    mixed = not content.decode("utf-8", "ignore").isascii()  # with letters of good UTF-8
-    return not mixed and "\0" not in text and foreign <= _MOST_FOREIGN * len(words)
-
-
-def _find_encoding(
-    path: Path,  # of a text
-) -> str:  # name of its encoding
-    "Find how a text is encoded, or say why it cannot be told."
-    with path.open("rb") as file:
-        if file.read(2) in _WIDE:
-            return "utf-16"
-    try:
-        with path.open(encoding="utf-8-sig") as text:
-            while text.read(1 << 20):
-                pass
-    except UnicodeDecodeError:
-        if not _is_western(path.read_bytes()):
-            raise
-        return "cp1252"
-    return "utf-8-sig"
 
 # %% ../../notebooks/20_data/13_tables.ipynb #12103ba9
 def _read_header(
@@ -113,7 +76,7 @@ def _read_separated(
     path: Path,  # separated by commas, semicolons, tabs or bars
 ) -> pd.DataFrame:  # as in the file, all columns as text
     "Read separated values, whatever the separator and the encoding."
-    encoding = _find_encoding(path)
+    encoding = find_encoding(path)
     separator, names = _read_header(path, encoding)
     signs = separator == "\t" and _quotes_are_signs(path, encoding, len(names) - 1)
     table = pd.read_csv(
@@ -231,7 +194,7 @@ def _pick_columns(
     free = set(table.columns) - set(wanted.values())
     return {name: name for name in _OPTIONAL if name in free} | wanted
 
-
+# %% ../../notebooks/20_data/13_tables.ipynb #61ad5329
 def _check_own(
     ours: str,  # name of a column of ours
     wanted: dict[str, str],  # our name: name in the file
@@ -290,7 +253,7 @@ def _row_ids(
     made = [f"{stem}-{number:07d}" for number in range(len(table))]
     return pd.Series(made, index=table.index)
 
-
+# %% ../../notebooks/20_data/13_tables.ipynb #2eb7a18b
 def raw_frame(
     table: pd.DataFrame,  # as read
     columns: dict[str, str],  # our name: name in the file
