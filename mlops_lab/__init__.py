@@ -77,6 +77,7 @@ Modules:
 - `mlops_lab.foundation.access_keys`: Keep the keys of callers as digests, and notice new and withdrawn ones without a restart.
 - `mlops_lab.foundation.canvas`: Read the ML Canvas of a project: what the model is for, and the targets its gate asks for.
 - `mlops_lab.foundation.chain`: Keep an append-only log in which any edit is noticed.
+- `mlops_lab.foundation.encodings`: Find how the text of a file is encoded, or say that it cannot be told.
 - `mlops_lab.foundation.errors`: Name what went wrong in the words of the person it happens to.
 - `mlops_lab.foundation.located_yaml`: Parse YAML whose keys know their lines, so that an error can point at one.
 - `mlops_lab.foundation.process_state`: Note what a process holds beside its variables: random numbers, settings, threads, open files.

@@ -65,14 +65,17 @@ def _show_elsewhere(
     return start_mirror(settings, end.run)
 
 
-def _read_refusals(
+def _read_told(
     end: RunEnd,  # how the run ended
-) -> dict[str, str]:  # headline by stage
-    "Gather what stages said no to: a model, a promotion, a quiet window."
+) -> dict[str, Any]:  # refusals: headline by stage; remarks: sentences by stage
+    "Gather what stages said no to, and what else they want to be known."
     folder, passed = end.folder / "records", [one.stage for one in end.stages if one.passed]
     records = {stage: read_record(folder / f"{stage}.json") for stage in passed}
     judged = {stage: one for stage, one in records.items() if one.verdict}
-    return {stage: one.headline for stage, one in judged.items() if not one.verdict["passed"]}
+    refused = {stage: one.headline for stage, one in judged.items() if not one.verdict["passed"]}
+    remarks = {stage: one.facts.get("remarks") for stage, one in records.items()}
+    told = {stage: said for stage, said in remarks.items() if said}
+    return {"refusals": refused, "remarks": told}
 
 # %% ../../notebooks/95_command_line/09_outcome.ipynb #2273843a
 def _offer(
@@ -106,7 +109,7 @@ def close_run(
         "champion": known,
     }
     warnings = filter(None, (_show_elsewhere(end, settings), _offer(settings)))
-    facts |= {"refusals": _read_refusals(end), "warning": "; ".join(warnings)}
+    facts |= _read_told(end) | {"warning": "; ".join(warnings)}
     stages = [asdict(stage) | {"notes": list(stage.notes)} for stage in end.stages]
     return facts | {"stages": stages}
 
@@ -128,6 +131,8 @@ def closing_lines(
     lines += [f"{stage + ':':<9} {headline}" for stage, headline in told["refusals"].items()]
     lines += [f"champion: {named}", f"report:   {told['report']}"]
     lines += [f"warning:  {told['warning']}"] if told.get("warning") else []
+    remarks = told.get("remarks", {}).items()
+    lines += [f"note:     {stage}: {remark}" for stage, said in remarks for remark in said]
     lines += [f"note:     {one['stage']} {note}" for one in stages for note in one.get("notes", ())]
     return [*lines, *_trouble(told), f"next:     {_NEXT.get(told['state'], _NEXT['failed'])}"]
 
@@ -151,7 +156,8 @@ _GO_ON = "mlops-lab status, mlops-lab serve, mlops-lab lab"
 _NEXT = {
     "done": _GO_ON,
     "cached": _GO_ON,
-    "refused": "better data or other settings, then mlops-lab run goes on from there",
+    "refused": "better data or other settings (what your data has to reach stands in canvas.yaml), "
+    "then mlops-lab run goes on from there",
     "waiting": "mlops-lab approve says who is asked, then mlops-lab run goes on from there",
     "failed": "mend it, then mlops-lab run goes on from there",
 }

@@ -69,7 +69,8 @@ def _own_settings(
         from mlops_lab.data.catalogue import list_data_sets
 
         public = request.data in list_data_sets()
-        changes["data_set"] = request.data if public else str(Path(request.data).resolve())
+        place = Path(request.data).expanduser().resolve()
+        changes["data_set"] = request.data if public else str(place)
     elif changes:
         raise PipelineProblem("--text and --label name columns of --data", "--data FILE")
     return replace(settings, **changes)

@@ -41,6 +41,14 @@ class ContractReport:
         "Tell whether the frame may be used."
         return not any(rule.failing for rule in self.rules if rule.severity == "fatal")
 
+    def remarks(self) -> list[str]:  # sentences, none if all is well
+        "Say which rows are put aside, and why."
+        broken = [rule for rule in self.rules if rule.severity == "error" and rule.failing]
+        return [
+            f"{rule.failing:,} rows are put aside: {rule.meaning} ({', '.join(rule.sample_ids)})"
+            for rule in broken
+        ]
+
     def table(self) -> pd.DataFrame:  # one line per rule that found something, or all
         "Show the rules as a table, failing ones first."
         lines = [vars(rule) | {"sample_ids": ", ".join(rule.sample_ids)} for rule in self.rules]
@@ -97,7 +105,13 @@ def _reasons(
     names = [[name for name, mask in broken.items() if mask[row]] for row in rows]
     return pd.Series(map(" ".join, names), index=rows, dtype="str")
 
-# %% ../../notebooks/20_data/25_contract.ipynb #b70327d9
+# %% ../../notebooks/20_data/25_contract.ipynb #b4b82b71
+_REMEDIES = (
+    "mend the source, or leave such rows out: mlops-lab run -p quarantine_limit=SHARE",
+    "look whether the columns of texts and labels are the right ones",
+)
+
+
 def divide_frame(
     frame: pd.DataFrame,  # raw frame
     report: ContractReport,  # from checking this frame
@@ -111,7 +125,7 @@ def divide_frame(
         raise DataProblem(
             f"the contract refuses the data: {found}",
             f"data that breaks no rule; broken here: {broken}" if broken else "rows and columns",
-            "mend the source, or change the contract if the data is right",
+            _REMEDIES["two_labels" in {rule.name for rule in fatal}],
         )
     frame = frame.reset_index(drop=True)
     bad = frame.index.isin(report.reasons.index)

@@ -45,7 +45,10 @@ def _column_rules(
     if contract.labels:
         strange = ~label.isin(contract.labels) & label.notna()
         yield "label_known", "error", strange, "the label is not in the vocabulary"
-    if "language" in frame:
+    if contract.label_rows > 1 and "labels" not in frame:  # else a row counts for several labels
+        rare = label.map(label.value_counts()) < contract.label_rows
+        yield "label_rare", "error", rare, f"the label has fewer than {contract.label_rows} rows"
+    if contract.languages and "language" in frame:
         strange = ~frame["language"].isin(contract.languages)
         yield "language_known", "error", strange, "the language is not in the vocabulary"
     if "at" in frame:

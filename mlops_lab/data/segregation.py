@@ -99,8 +99,11 @@ def _guard(
     frame: pd.DataFrame,  # all rows
 ) -> None:
     "Refuse splits that cannot train or judge a model."
-    groups = _groups(frame).nunique()
-    remedy = f"there are {len(frame)} rows of {groups} authors: bring more, or try another seed"
+    word = "different texts" if frame["author"].astype("str").is_unique else "authors"
+    counted = f"there are {len(frame)} rows of {_groups(frame).nunique()} {word}"
+    remedy = f"{counted}: bring more, or try another seed"
+    if word == "authors":
+        remedy += "; if the column author does not say who wrote a row, call it otherwise"
     for name, part in splits.items():
         if part.empty:
             raise DataProblem(f"the {name} split is empty", "rows in every split", remedy)

@@ -66,7 +66,8 @@ def _load_file(
     task: str,  # whether a row may have several labels
 ) -> tuple[pd.DataFrame, dict[str, Any]]:  # raw frame, and facts about the file
     "Load a file of the user."
-    frame = raw_frame(load_table(path), columns, stem=path.stem)
+    table = load_table(path)
+    frame = raw_frame(table, columns, stem=path.stem)
     frame = _divide_labels(frame) if task in _SEVERAL else frame
     labels = frame["label"].dropna().unique().tolist()
     if len(labels) < 2:
@@ -76,7 +77,7 @@ def _load_file(
             "name the label column with label_column",
         )
     facts = {"kind": "file", "file": path.name, "file_digest": digest_file(path)}
-    return frame, facts | {"columns": columns}
+    return frame, facts | {"columns": columns, "remarks": table.attrs.get("remarks", [])}
 
 # %% ../../notebooks/20_data/15_sources.ipynb #b6ac4b70
 def _is_published(
@@ -130,6 +131,9 @@ def load_source(
     else:
         frame, facts = _load_file(Path(data_set), columns or {}, task=task)
     facts["rows_found"], frame = len(frame), _sample(frame, rows, seed)
+    if facts["rows_found"] > len(frame):
+        told = f"{len(frame):,} of {facts['rows_found']:,} rows were drawn; -p rows=N takes up to N"
+        facts["remarks"] = [*facts.get("remarks", ()), told]
     several = task in _SEVERAL and "labels" in frame
     found = frame["labels"].str.split("|").explode() if several else frame["label"].dropna()
     labels = sorted(set(found) - {""})

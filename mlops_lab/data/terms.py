@@ -28,7 +28,8 @@ class Contract:
     "What rows of a data set must be like."
 
     labels: tuple[str, ...] = ()  # allowed labels; empty: any
-    languages: tuple[str, ...] = ("en", "es", "und")  # allowed languages
+    label_rows: int = 1  # rows that each label has at least
+    languages: tuple[str, ...] = ("en", "es", "und")  # allowed languages; empty: any
     columns: tuple[str, ...] = ()  # columns a frame may have; empty: any
     shortest: int = 1  # characters a text has at least
     longest: int = 5_000  # characters a text has at most
@@ -51,17 +52,23 @@ class Contract:
             known = close_matches(self.personal, ("allow", "warn", "quarantine"))
             raise DataProblem(f"personal is {self.personal!r} in the contract", known)
 
-# %% ../../notebooks/20_data/22_terms.ipynb #878eac28
+# %% ../../notebooks/20_data/22_terms.ipynb #a5034396
+_ANY_ROWS = {"languages": (), "longest": 100_000}  # of rows that are not ours
+
+
 def contract_for(
     frame: pd.DataFrame,  # raw frame
     *,
     labels: list[str] | None = None,  # allowed labels; default: those of the world, or any
     latest: str = "",  # no message is younger than this ISO time; empty: not checked
     quarantine_limit: float = 0.05,  # share of rows that may be quarantined
+    label_rows: int = 1,  # rows that each label has at least; those of the world may have fewer
 ) -> Contract:  # to check the frame with
     "Write the contract of a data set."
     truth = [name.removeprefix("posterior_") for name in frame if name.startswith("posterior_")]
-    return Contract(labels=tuple(labels or truth), latest=latest, quarantine_limit=quarantine_limit)
+    terms = {"latest": latest, "quarantine_limit": quarantine_limit}
+    terms |= {} if truth else {"label_rows": label_rows, **_ANY_ROWS}
+    return Contract(labels=tuple(labels or truth), **terms)
 
 # %% ../../notebooks/20_data/22_terms.ipynb #0ab4cd95
 def share_told(

@@ -46,7 +46,10 @@ def macro_f1(
     present = true > 0
     return (f1 * present).sum(axis=-1) / np.maximum(present.sum(axis=-1), 1)
 
-# %% ../../notebooks/30_models/36_evaluation.ipynb #59757d29
+# %% ../../notebooks/30_models/36_evaluation.ipynb #dac5b786
+_CELLS = 2_000_000  # of drawn matrices that are looked at together
+
+
 def bootstrap_macro_f1(
     confusion: np.ndarray,  # counts
     *,
@@ -54,9 +57,13 @@ def bootstrap_macro_f1(
     seed: int = 0,  # start of the random choice
 ) -> np.ndarray:  # macro-F1 of each draw
     "Draw the confusion matrix again and again."
-    shares = confusion.ravel() / confusion.sum()
-    drawn = np.random.default_rng(seed).multinomial(int(confusion.sum()), shares, size=draws)
-    return macro_f1(drawn.reshape(draws, *confusion.shape))
+    rng, rows = np.random.default_rng(seed), int(confusion.sum())
+    shares, found = confusion.ravel() / rows, []
+    each = max(1, _CELLS // confusion.size)  # matrices of hundreds of labels would fill the memory
+    for first in range(0, draws, each):
+        drawn = rng.multinomial(rows, shares, size=min(each, draws - first))
+        found.append(macro_f1(drawn.reshape(-1, *confusion.shape)))
+    return np.concatenate(found)
 
 # %% ../../notebooks/30_models/36_evaluation.ipynb #1f92ad1b
 def reliability(

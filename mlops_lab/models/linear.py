@@ -38,7 +38,10 @@ def class_ratios(
     ratio = np.log(with_label / with_label.sum()) - np.log(without / without.sum())
     return (np.abs(ratio) ** power).astype(np.float32)
 
-# %% ../../notebooks/30_models/23_linear.ipynb #d99f08d5
+# %% ../../notebooks/30_models/23_linear.ipynb #aa8f37be
+_SLOPE = 0.03  # where to stop, summed over labels: with many, each has few rows and a gentle slope
+
+
 def _one_label(
     matrix: "csr_matrix",  # features of the training rows
     train: Examples,  # the rows
@@ -53,7 +56,7 @@ def _one_label(
         C=recipe.strength,
         class_weight=weights,
         max_iter=500,
-        tol=1e-3,
+        tol=min(1e-3, _SLOPE / len(weights)),
         random_state=recipe.seed,
     )
     with threadpool_limits(1):  # sums in one order: the same bits with any number of cores

@@ -75,20 +75,29 @@ def _draw_one_pass(
     axes.legend(frameon=False, loc="lower right")
     return figure
 
-# %% ../../notebooks/30_models/38_views.ipynb #8ed559aa
+# %% ../../notebooks/30_models/38_views.ipynb #3c5fc260
+_MOST_SHOWN = 30  # labels in one figure
+
+
 def draw_confusion(
     confusion: Sequence[Sequence[int]],  # rows: truth, columns: given
     labels: Sequence[str],  # their order
 ) -> "Figure":  # a labelled matrix
     "Show which labels are taken for which."
     counts = np.array(confusion, dtype=float)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
+    shown = np.sort(np.argsort(-wrong, kind="stable")[:_MOST_SHOWN])
+    shares = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))[np.ix_(shown, shown)]
+    chosen = (
+        "" if len(shown) == len(labels) else f", the {len(shown)} of {len(labels)} most mistaken"
+    )
+    labels = [labels[place] for place in shown]
     side = 1.6 + 0.55 * len(labels)
     figure, axes = _frame(side + 0.8, side)
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, alpha=0.85)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlabel("label given")
+    axes.set_xlabel(f"label given{chosen}")
     axes.set_ylabel("true label")
     for (i, j), share in np.ndenumerate(shares):
         ink = "#FFFFFF" if share > 0.5 else "#303030"

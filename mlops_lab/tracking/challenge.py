@@ -36,7 +36,7 @@ class Challenge:
     approved: str = ""  # who lets it return, if anybody does
     leaks: str = ""  # how the labels reached the candidate, if they did
     behaviour: dict[str, _Paired] = field(default_factory=dict)  # by capability
-    behaviour_judged: bool = False  # whether the cases know any of its labels
+    behaviour_judged: bool | None = None  # whether a case knows its labels; none: nobody looked
     several: bool = False  # whether a label such as joy|love means several
     certainty: Sequence[dict] = ()  # bins with confidence, accuracy, share and answers
     size_mb: float | None = None  # of the bundle, in megabytes

@@ -20,7 +20,10 @@ from ..foundation.targets import Targets
 from .challenge import Challenge, Reason
 from .comparison import chance_of_so_few, sign_test
 
-# %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #e3e0ab7b
+# %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #8e51cb4b
+_UNKNOWN = "no case knows the labels, in a language of the model"
+
+
 def _rule_behaviour(
     challenge: Challenge,  # with cases by capability
     limits: Targets,  # what is asked
@@ -28,10 +31,10 @@ def _rule_behaviour(
     "Ask for the least mean pass rate."
     least = limits["minimum_behaviour"]
     required = f"{least:.0%} of the behavioural cases or more"
-    if not challenge.behaviour:
+    if not challenge.behaviour and challenge.behaviour_judged is not False:
         return Reason("behaviour", False, "not measured", required)
     if not challenge.behaviour_judged:
-        return Reason("behaviour", True, "not judged: no case knows the labels", required)
+        return Reason("behaviour", True, f"not judged: {_UNKNOWN}", required)
     rates = {name: float(np.mean(own)) for name, (own, _) in challenge.behaviour.items()}
     mean, worst = float(np.mean(list(rates.values()))), min(rates, key=lambda name: rates[name])
     cases = sum(len(own) for own, _ in challenge.behaviour.values())
@@ -47,10 +50,11 @@ def _rule_kinds(
     rule = "kinds of behaviour"
     required = "the pass rate agreed for each kind of case, beyond chance"
     asked = {name for name in challenge.behaviour if f"behaviour.{name}" in limits.known}
-    if not challenge.behaviour:
+    if not challenge.behaviour and challenge.behaviour_judged is not False:
         return Reason(rule, False, "not measured", required)
     if not asked or not challenge.behaviour_judged:
-        why = "no case knows the labels" if asked else "no rate was agreed for any of its kinds"
+        known = challenge.behaviour_judged
+        why = "no rate was agreed for any of its kinds" if known else _UNKNOWN
         return Reason(rule, True, f"not judged: {why}", required)
     measured, margins, broken = {}, {}, []
     for name in sorted(asked):

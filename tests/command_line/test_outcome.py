@@ -1,6 +1,7 @@
 """The last lines of a run: true, and with the next step in them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,14 @@ def close(lab, settings):
 
 OK = {"passed": True, "reasons": []}
 NO = {"passed": False, "reasons": ["macro-F1"]}
+
+
+def test_what_a_stage_wants_to_be_known_is_told(close):
+    said = record("take", None, "taken")
+    said = replace(said, facts={"remarks": ["10 of 20 rows were drawn"]})
+    told = close("done", StageEnd("take", "done", 1.0), records=[said])
+    assert told["remarks"] == {"take": ["10 of 20 rows were drawn"]}
+    assert "note:     take: 10 of 20 rows were drawn" in closing_lines(told)
 
 
 def test_a_good_run_names_report_and_next_commands(close, lab):

@@ -140,3 +140,38 @@ def test_the_report_is_small_json():
     record = check_frame(CLEAN, CONTRACT).as_dict()
     assert json.loads(json.dumps(record))["rows"] == 1_000
     assert record["kept"] + record["quarantined"] == record["rows"]
+
+
+OWN = pd.DataFrame({"text": [f"text {n}" for n in range(200)], "label": ["x", "y"] * 100})
+OWN["id"] = OWN["text"]
+
+
+def test_labels_with_a_handful_of_rows_are_put_aside_and_told():
+    rare = OWN.assign(label=[f"slip {n}" if n < 3 else v for n, v in enumerate(OWN["label"])])
+    report = check_frame(rare, contract_for(rare, label_rows=5))
+    kept, quarantine = divide_frame(rare, report)
+    assert set(kept["label"]) == {"x", "y"} and set(quarantine["reasons"]) == {"label_rare"}
+    [told] = report.remarks()
+    assert told.startswith("3 rows are put aside: the label has fewer than 5 rows (text 0")
+    assert check_frame(rare, contract_for(rare)).quarantined == 0
+    several = rare.assign(labels=rare["label"])
+    assert check_frame(several, contract_for(several, label_rows=5)).quarantined == 0
+
+
+def test_a_column_of_free_words_is_no_label():
+    free = OWN.assign(label=OWN["id"])
+    with pytest.raises(DataProblem, match="label_rare \\(200\\)(.|\n)*are the right ones"):
+        divide_frame(free, check_frame(free, contract_for(free, label_rows=5)))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        OWN.assign(language=["English", None, "fr", "zh-Hant"] * 50),
+        OWN.assign(text=OWN["text"] + " and so on" * 3_000),
+    ],
+)
+def test_rows_of_others_may_be_long_and_of_any_language(own):
+    assert check_frame(own, contract_for(own, label_rows=5)).quarantined == 0
+    strict = contract_for(WORLD)
+    assert strict.languages == ("en", "es", "und") and strict.longest == 5_000

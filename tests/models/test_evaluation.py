@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,25 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
         low, high = np.quantile(bootstrap_macro_f1(counts, draws=400, seed=seed), [0.025, 0.975])
         inside += low <= true <= high
     assert 0.90 <= inside / 200 <= 0.99
+
+
+def test_hundreds_of_labels_fit_into_memory_and_one_figure():
+    rng = np.random.default_rng(5)
+    truth = rng.integers(300, size=1_000)
+    given = np.where(rng.random(1_000) < 0.7, truth, rng.integers(300, size=1_000))
+    counts = np.bincount(truth * 300 + given, minlength=90_000).reshape(300, 300)
+    tracemalloc.start()
+    found = bootstrap_macro_f1(counts, draws=100, seed=1)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    drawn = np.random.default_rng(1).multinomial(1_000, counts.ravel() / 1_000, size=100)
+    assert np.array_equal(found, macro_f1(drawn.reshape(100, 300, 300)))
+    assert most < 3 * 8 * 2_000_000  # not the 72 megabytes of all draws, and their copies
+    axes = draw_confusion(counts, [f"label {n}" for n in range(300)]).axes[0]
+    assert len(axes.texts) == 30**2 and "the 30 of 300 most mistaken" in axes.get_xlabel()
+    wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
+    shown = {int(tick.get_text().split()[1]) for tick in axes.get_yticklabels()}
+    assert min(wrong[list(shown)]) >= np.sort(wrong)[-30]
 
 
 def test_a_label_the_model_does_not_know_counts_as_missed():

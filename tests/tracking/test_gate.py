@@ -341,6 +341,14 @@ def test_behaviour_is_judged_only_where_the_cases_know_the_labels(case):
     checks = CHECKS | {"behaviour": {"typos": ([False] * 40, None)}, "behaviour_judged": False}
     verdict = judge(Challenge(truth, champion, None, groups, **checks))
     assert verdict.passed and "no case knows the labels" in " ".join(verdict.as_lines())
+    # a model of Japanese: the cases were asked for, and none is in its language
+    foreign = CHECKS | {"behaviour": {}, "behaviour_judged": False}
+    verdict = judge(Challenge(truth, champion, None, groups, **foreign))
+    assert verdict.passed and "in a language of the model" in " ".join(verdict.as_lines())
+    for looked in (None, True):
+        missing = CHECKS | {"behaviour": {}, "behaviour_judged": looked}
+        found = judge(Challenge(truth, champion, None, groups, **missing))
+        assert failed(found) == ["behaviour", "kinds of behaviour"]
 
 
 def test_a_fair_coin_is_not_suspicious():
