@@ -79,6 +79,22 @@ def test_an_answer_has_the_labels_that_pass_surest_first(app, rows, expected):
     assert single["labels"] == expected.chosen[0] and single["words"]
 
 
+def test_every_label_of_an_answer_is_counted(app, rows, expected):
+    texts = rows["text"].tolist()
+    for asked in (*(texts[start : start + 40] for start in range(0, 200, 40)), texts[200]):
+        assert call(app, "POST", "/score", {"text": asked}).status == 200
+    lines = call(app, "GET", "/metrics").body.decode().splitlines()
+    sets, who = expected.chosen[:201], 'model="own-tfidf_logistic",version="'
+    counted = {line for line in lines if who in line and not line.startswith("#")}
+    version = next(iter(counted)).partition(who)[2].partition('"')[0]
+    told = {f'answered_texts_total{{{who}{version}"}} 201'}
+    told |= {f'unlabelled_texts_total{{{who}{version}"}} {sets.count([])}'}
+    for label in {label for labels in sets for label in labels}:
+        count = sum(label in labels for labels in sets)
+        told |= {f'texts_total{{{who}{version}",label="{label}"}} {count}'}
+    assert counted == {f"mlops_lab_{line}" for line in told} and sets.count([]) > 0
+
+
 def test_an_answer_of_one_label_is_what_it_was_byte_for_byte(store):
     app = create_app(Settings(), OneModel(), store)
     got = call(app, "POST", "/score", {"text": "a good day"})
