@@ -135,25 +135,18 @@ def build_profile(
     edges = list(like.get("words", {}).get("edges", _WORD_EDGES))
     bins = np.searchsorted(edges, [len(words) for words in texts], "right")
     shares = np.bincount(bins, minlength=len(edges) + 1) / len(texts)
-    names, chances = _chances(scores["probabilities"], list(like.get("labels", ())))
-    count_labels = _several_labels if _is_several(scores, like) else _single_labels
-    labels, effects = count_labels(scores, names, groups)
-    answers = _answer_part(scores, (names, chances), groups)
-    return (
-        answers
-        | labels
-        | {
-            "words": {"edges": edges, "shares": shares.tolist()},
-            "tokens": _named(tokens, counts.sum(axis=0) / max(sizes.sum(), 1)),
-            "token_base": int(sizes.sum()),
-            "counts_all_tokens": counts_all,
-            "effects": effects
-            | {
-                "words": category_effect(bins, len(shares), groups=groups),
-                "tokens": _named(tokens, token_effects(counts, sizes=sizes, groups=groups)),
-            },
-        }
-    )
+    answers, effects = _answer_part(scores, groups, like)
+    return answers | {
+        "words": {"edges": edges, "shares": shares.tolist()},
+        "tokens": _named(tokens, counts.sum(axis=0) / max(sizes.sum(), 1)),
+        "token_base": int(sizes.sum()),
+        "counts_all_tokens": counts_all,
+        "effects": {
+            **effects,
+            "words": category_effect(bins, len(shares), groups=groups),
+            "tokens": _named(tokens, token_effects(counts, sizes=sizes, groups=groups)),
+        },
+    }
 
 # %% ../../notebooks/70_monitoring/02_profile.ipynb #0fd56fab
 def _groups(
@@ -165,14 +158,15 @@ def _groups(
 
 
 def _answer_part(
-    scores: "pd.DataFrame",  # with oov_rate
-    told: tuple[list[str], np.ndarray],  # labels, and a row of their probabilities per text
+    scores: "pd.DataFrame",  # label, probabilities, oov_rate, perhaps labels
     groups: np.ndarray,  # author of each text
-) -> dict:  # rows, means and deviations
-    names, chances = told
+    like: dict,  # reference; may be empty
+) -> tuple[dict, dict]:  # what depends on answers, design effects of the labels
+    names, chances = _chances(scores["probabilities"], list(like.get("labels", ())))
     oov = scores["oov_rate"].to_numpy(dtype=float)
-    return {
-        "rows": len(scores),
+    count_labels = _several_labels if _is_several(scores, like) else _single_labels
+    labels, effects = count_labels(scores, names, groups)
+    means = {
         "mean_probability": _named(names, chances.mean(axis=0)),
         "oov_rate": float(oov.mean()),
         "deviation": {
@@ -180,6 +174,7 @@ def _answer_part(
             "probability": _named(names, group_deviation(chances, groups)),
         },
     }
+    return {"rows": len(scores)} | labels | means, effects
 
 # %% ../../notebooks/70_monitoring/02_profile.ipynb #1f505ae3
 def _is_several(

@@ -129,7 +129,7 @@ class ServiceMetrics:
         labels = _samples(self._texts + self._given, *by_label)
         return [
             _family("requests", "Answered requests.", _samples(self._requests, *by_route)),
-            _family("texts", "Scored texts by label, under each where one has several.", labels),
+            _family("texts", "Scored texts by label; one with several is under each.", labels),
             Family("mlops_lab_request_seconds", "histogram", "Time to answer.", tuple(times)),
             _family("answered_texts", "Scored texts, each once.", _samples(texts, *maker)),
             _family(
