@@ -14,7 +14,11 @@ and that of the next, so the blends of two seeds share a network and their sprea
 Rows called "NAME, coarser" answer a coarse task with the model of 28 labels that was fitted for the
 first, at no further cost; on coarse tasks the blend is the mean of its own coarser view, of naive
 Bayes and of the network of the seed, both fitted on the coarse labels. Results go to
-`goemotions.json` and replace those of the run before.
+`goemotions.json` and replace those of the run before; `--write` names another file, as for
+`goemotions_bag.json`, the bag beside the reference on a machine with nothing else to do:
+
+    python benchmarks/models/goemotions.py reference embedding_bag --tasks emotions-28 \\
+        --write benchmarks/models/goemotions_bag.json
 """
 
 import argparse
@@ -240,6 +244,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), help=", ".join(TASKS))
     parser.add_argument("--workers", type=int, default=1, help="models fitted at a time")
+    parser.add_argument("--write", type=Path, default=RESULTS, help="file of results")
     asked = parser.parse_args()
     if unknown := set(asked.candidates) - set(names):
         parser.error(f"no candidate {min(unknown)!r}; known: {', '.join(names)}")
@@ -254,7 +259,7 @@ def main() -> None:
                 runs.append(run)
                 shown = ("task", "name", "seed", "macro_f1", "micro_f1", "fit_s", "fit_cpu_s")
                 print({key: run[key] for key in shown}, flush=True)
-                write_json(RESULTS, {"begun": begun, "runs": runs, "table": summary(runs)})
+                write_json(asked.write, {"begun": begun, "runs": runs, "table": summary(runs)})
     print(pd.DataFrame(summary(runs)).round(4).to_string(index=False))
 
 

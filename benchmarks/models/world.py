@@ -3,7 +3,8 @@
     python benchmarks/models/world.py [CANDIDATE ...] [--rows 12000 60000] [--seeds 7 8]
 
 One core needs about 30 s for text_cnn on 12,000 rows, 4 minutes for its wide form on 60,000 and 9
-on 100,000; a blend takes twice as long.
+on 100,000; a blend takes twice as long, and an hour on 300,000. Where fits shared the machine,
+their processor seconds say more than the others.
 
 The world knows the chance of every label given the text, so the score that no model can expect to
 pass is computed, not guessed. It is told as expected over all that could have been written
