@@ -60,7 +60,7 @@ def _check_parameters(
     if not isinstance(parameters, dict | None):
         raise Refusal(422, f"'parameters' is {show_value(parameters)}", expected="an object")
 
-
+# %% ../../notebooks/60_serving/10_inference_protocol.ipynb #d52f681f
 def _tensor_data(
     tensor: dict,  # the input
 ) -> list:  # its elements, flat
