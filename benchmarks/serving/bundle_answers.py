@@ -1,10 +1,13 @@
 """Ask one bundle the same texts through every server it is made for, and compare the answers.
 
     mlops-lab bundle --out /some/new/folder
-    python benchmarks/serving/bundle_answers.py /some/new/folder [--mlserver FILE] [--clean FILE]
+    python benchmarks/serving/bundle_answers.py /some/new/folder [--texts FILE]
+        [--mlserver FILE] [--clean FILE]
 
-`--mlserver` is the program of an environment with MLServer; `--clean` a Python that has nothing
-but the bundle's requirements.txt, which is what its container has. Without them those are left out.
+`--texts` is a JSON list of texts, asked beside the golden ones; `--mlserver` is the program of an
+environment with MLServer; `--clean` a Python that has nothing but the bundle's requirements.txt,
+which is what its container has. Without them those are left out. Where a text may have several
+labels, all that it is given are compared too.
 """
 
 import argparse
@@ -17,6 +20,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from servers import Server, _free_port, ask, running
 
+from mlops_lab.models.scorer import load_scorer
+
 
 def tensor_request(texts):
     tensor = {"name": "text", "shape": [len(texts), 1], "datatype": "BYTES", "data": texts}
@@ -27,13 +32,16 @@ def tensor_labels(answer):
     return next(out["data"] for out in answer["outputs"] if out["name"] == "label")
 
 
-def tensor_rows(answer, labels):
-    found = next(out["data"] for out in answer["outputs"] if out["name"] == "probabilities")
-    return np.array(found).reshape(-1, len(labels))
+def tensor_answer(answer, labels):
+    """Probabilities, and all labels of each text; None: the server tells the surest only."""
+    told = {out["name"]: out["data"] for out in answer["outputs"]}
+    return np.array(told["probabilities"]).reshape(-1, len(labels)), told.get("labels")
 
 
-def mlflow_rows(answer, labels):
-    return np.array([[row[label] for label in labels] for row in answer["predictions"]])
+def mlflow_answer(answer, labels):
+    rows = answer["predictions"]
+    sets = [row["labels"] for row in rows] if "labels" in rows[0] else None
+    return np.array([[row[label] for label in labels] for row in rows]), sets
 
 
 def ours(bundle, name, python, environment):
@@ -41,7 +49,7 @@ def ours(bundle, name, python, environment):
     card = json.loads((bundle / "model/card.json").read_text())
     command += ["--bundle", str(bundle)]
     path = f"/v2/models/{card['name']}/infer"
-    return Server(name, command, path, tensor_request, tensor_labels, environment), tensor_rows
+    return Server(name, command, path, tensor_request, tensor_labels, environment), tensor_answer
 
 
 def mlflow(bundle):
@@ -54,7 +62,7 @@ def mlflow(bundle):
     def read(answer):
         return [row["label"] for row in answer["predictions"]]
 
-    return Server("mlflow models serve", command, "/invocations", wrap, read), mlflow_rows
+    return Server("mlflow models serve", command, "/invocations", wrap, read), mlflow_answer
 
 
 def mlserver(bundle, program):
@@ -69,22 +77,23 @@ def mlserver(bundle, program):
     command = [sys.executable, "-c", start, "{port}"]
     path = f"/v2/models/{name}/infer"
     own |= {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
-    return Server("MLServer", command, path, tensor_request, tensor_labels, own), tensor_rows
+    return Server("MLServer", command, path, tensor_request, tensor_labels, own), tensor_answer
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
+    parser.add_argument("--texts", type=Path)
     parser.add_argument("--mlserver", type=Path)
     parser.add_argument("--clean", type=Path)
     options = parser.parse_args()
     bundle = options.bundle.resolve()
-    golden = json.loads((bundle / "model/golden.json").read_text())
-    labels = json.loads((bundle / "model/card.json").read_text())["labels"]
-    pairs = zip(golden["texts"], golden["probabilities"], strict=True)
-    texts, expected = zip(*[pair for pair in pairs if pair[0].strip()], strict=True)
-    expected = np.array(expected)
-    top = [labels[i] for i in expected.argmax(axis=1)]
+    texts = json.loads((bundle / "model/golden.json").read_text())["texts"]
+    texts += json.loads(options.texts.read_text()) if options.texts else []
+    texts = [text for text in texts if text.strip()][:256]  # what one request may hold
+    scores = load_scorer(bundle / "model").score(texts)  # which gives its golden answers, or fails
+    expected, labels, top = scores.probabilities, scores.labels, scores.top
+    sets = ["|".join(given) for given in scores.chosen] if scores.thresholds else None
     with TemporaryDirectory() as folder:
         home = {"MLOPS_LAB_WORKSPACE": folder}
         root = str(Path(__file__).parents[2])
@@ -95,12 +104,14 @@ def main():
         cases.append(mlflow(bundle))
         if options.mlserver:
             cases.append(mlserver(bundle, options.mlserver))
-        for server, rows in cases:
-            with running(server, list(texts), top) as (url, _, took):
-                answer = ask(url, server.wrap(list(texts)))
-            off = float(np.abs(rows(answer, labels) - expected).max())
-            same = server.read(answer) == top
+        for server, read in cases:
+            with running(server, texts, top) as (url, _, took):
+                answer = ask(url, server.wrap(texts))
+            rows, told_sets = read(answer, labels)
+            off = float(np.abs(rows - expected).max())
+            same = server.read(answer) == top and told_sets == sets
             told = f"{len(texts)} texts, labels {'equal' if same else 'DIFFER'}"
+            told += f", {len(set(sets))} different sets of labels" if sets else ""
             print(f"{server.name:<22} {told}, largest difference {off:.1e}, start {took:.1f} s")
             if not same or off > 1e-6:
                 sys.exit(1)

@@ -45,7 +45,7 @@ def leave_out(parts, app):
         messages.read_score_request = believe
     if "metrics" in parts:
         quiet = app.state.service.metrics
-        quiet.saw_request = quiet.saw_text = lambda *told, **more: None
+        quiet.saw_request = quiet.saw_text = quiet.saw_set = lambda *told, **more: None
     if "thread" in parts:
         app.state.service.store.save_now = lambda records: False
     if "cleaning" in parts:

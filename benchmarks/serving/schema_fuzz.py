@@ -17,11 +17,12 @@ from mlops_lab.foundation.settings import Settings
 from mlops_lab.serving.launcher import running_service
 
 KEY = "only for this run"
-# A tensor's shape must fit its data, which JSON Schema cannot say: for these routes a refusal of a
-# request that fits the schema is right. Every other check holds for them too.
+# A tensor's shape must fit its data, and labels of a feedback have 200 characters together, which
+# JSON Schema cannot say: for these routes a refusal of a request that fits the schema is right.
+# Every other check holds for them too.
 CONFIG = """
 [[operations]]
-include-path-regex = "/infer$"
+include-path-regex = "/(infer|feedback)$"
 [operations.checks.positive_data_acceptance]
 expected-statuses = ["2xx", "401", "404", "409", "422", "429"]
 """

@@ -127,7 +127,9 @@ def _make_bundle(
         card={**card, "metrics": judged},
         features=features,
         model=model,
-        profile=reference_profile(dev, probabilities, features=features),
+        profile=reference_profile(
+            dev, probabilities, features=features, thresholds=card.get("thresholds", ())
+        ),
         golden={"texts": texts, "probabilities": answers},
     )
 

@@ -62,7 +62,7 @@ class TrialRules:
     alpha: float = 0.05  # share of equal canaries rolled back, over all measures together
     margin: float = 0.05  # a canary worse by less than this may be promoted
     fewest_labels: int = 100  # labelled answers of the canary before a promotion
-    most_different: float = 0.5  # share of texts on which it may disagree with the champion
+    most_different: float = 0.5  # mean distance to the champion's labels, from 0 to 1 (none shared)
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1 or not 0 < self.margin < 1:
@@ -190,7 +190,8 @@ def _proved_worse(
         if one.worse.log_capital >= limit:
             return f"more {name} answers than the champion"
     if trial.apart.log_capital >= limit:
-        return f"another label than the champion on more than {trial.rules.most_different:.0%}"
+        apart = f"{trial.rules.most_different:.0%}"
+        return f"labels more than {apart} apart from the champion's, on average"
     return ""
 
 

@@ -40,6 +40,7 @@ def read_infer_request(
         raise Refusal(
             422, f"'inputs' is {show_value(inputs)}", expected="a list with the one input 'text'"
         )
+    _check_parameters(fields)
     texts, wanted = check_texts(_tensor_data(inputs[0]), limits), fields.get("outputs", [])
     if not isinstance(wanted, list):
         raise Refusal(
@@ -51,7 +52,15 @@ def read_infer_request(
     request_id = read_name(fields, "id", default="")
     return Asked(texts, request_id=request_id, outputs=outputs, explain=explain)
 
-# %% ../../notebooks/60_serving/10_inference_protocol.ipynb #cff63095
+# %% ../../notebooks/60_serving/10_inference_protocol.ipynb #7b557de1
+def _check_parameters(
+    fields: dict,  # of a request
+) -> None:
+    parameters = fields.get("parameters")  # some clients send null for what they leave open
+    if not isinstance(parameters, dict | None):
+        raise Refusal(422, f"'parameters' is {show_value(parameters)}", expected="an object")
+
+# %% ../../notebooks/60_serving/10_inference_protocol.ipynb #d52f681f
 def _tensor_data(
     tensor: dict,  # the input
 ) -> list:  # its elements, flat

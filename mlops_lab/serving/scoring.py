@@ -23,7 +23,7 @@ from .gathering import Gathering, Part, Waiter
 from .metrics import Family, ServiceMetrics
 from .model_source import LoadedModel, ModelSource
 from .refusals import Overloaded, Refusal
-from .score_record import ScoreRecord
+from .score_record import ScoreRecord, split_labels
 from .score_store import ScoreStore
 from .scored_texts import Order, score_texts
 
@@ -267,8 +267,12 @@ def _noted(
 ) -> None:
     if not is_test:  # a trial compares what chance chose
         service.source.saw(records)
-    for record in records:
-        service.metrics.saw_text(record.model, record.version, label=record.label)
+    metrics = service.metrics
+    for one in records:
+        if one.labels is None:
+            metrics.saw_text(one.model, one.version, label=one.label)
+        else:
+            metrics.saw_set(one.model, one.version, labels=split_labels(one.labels))
 
 
 def _shown(

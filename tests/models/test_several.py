@@ -44,6 +44,18 @@ def test_each_candidate_gives_several_labels(trained):
     assert not np.allclose(scores.probabilities.sum(axis=1), 1.0, atol=1e-3)
 
 
+def test_the_profile_tells_the_share_of_texts_given_each_label(trained, frames):
+    dev = frames[1]
+    profile, chosen = trained.bundle.profile, trained.scorer.score(dev["text"].tolist()).chosen
+    for label in LABELS:
+        share = np.mean([label in one for one in chosen])
+        assert profile["given_shares"][label] == pytest.approx(share, abs=1e-6)
+        true = np.mean([label in one.split("|") for one in dev["labels"]])
+        assert profile["label_shares"][label] == pytest.approx(true, abs=1e-6)
+    assert profile["unlabelled_share"] == pytest.approx(np.mean([not one for one in chosen]))
+    assert sum(profile["given_shares"].values()) > 1 and profile["texts"] == len(dev)
+
+
 def test_a_stored_model_keeps_its_thresholds_and_answers_alone(trained, tmp_path):
     folder = write_bundle(trained, tmp_path / "model")
     scorer, texts = load_scorer(folder), make_several(50, 9)["text"].tolist()

@@ -45,3 +45,18 @@ class TextSource:
                 "true_label": [LABELS[i] for i in labels],
             }
         )
+
+
+SETS = {"joy": 0.4, "joy|love": 0.15, "sadness": 0.32, "sadness|love": 0.03, "love": 0.04, "": 0.06}
+
+
+def draw_sets(rows, seed, **mix):
+    """Scored texts that may have several labels, or none; mix: other shares of sets."""
+    shares = SETS | {name.replace("_", "|") if name != "none" else "": n for name, n in mix.items()}
+    chances = np.array(list(shares.values())) / sum(shares.values())
+    table, generator = TextSource().draw(rows, seed), np.random.default_rng([seed, 7])
+    given = generator.choice(list(shares), rows, p=chances)
+    names = ("joy", "love", "sadness")
+    named = [dict(zip(names, chances.values(), strict=True)) for chances in table["probabilities"]]
+    surest = ["sadness" if "sadness" in one else "joy" for one in given]
+    return table.assign(label=surest, labels=given, probabilities=named)

@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from monitoring_examples import TextSource
+from hypothesis import given
+from hypothesis import strategies as st
+from monitoring_examples import SETS, TextSource, draw_sets
+from scipy.stats import fisher_exact, hypergeom
 
 from mlops_lab.monitoring.drift import compare_profiles, divergence
-from mlops_lab.monitoring.profile import build_profile
+from mlops_lab.monitoring.profile import build_profile, read_profile
 
 ROWS, WINDOW = 1500, 400
 ALARM_RATE = 0.05
@@ -141,3 +144,104 @@ def test_divergence_is_symmetric_and_bounded():
     first, second = generator.dirichlet(np.ones(5), (2, 50))
     assert np.allclose(divergence(first, second), divergence(second, first))
     assert ((divergence(first, second) >= 0) & (divergence(first, second) <= 1)).all()
+
+
+@pytest.fixture(scope="module")
+def set_reference():
+    return build_profile(draw_sets(ROWS, 1))
+
+
+def label_signal(reference, table, rate=ALARM_RATE):
+    window = build_profile(table, like=reference)
+    return compare_profiles(reference, window, false_alarm_rate=rate).signals[0]
+
+
+def bare_profile(rows, labels, unlabelled):
+    """A profile of texts that differ in their labels only."""
+    answers = {"rows": rows, "labels": labels, "unlabelled": unlabelled, "mean_probability": {}}
+    texts = {"words": {"edges": [5.0], "shares": [0.5, 0.5]}, "tokens": {}, "token_base": 1}
+    return answers | texts | {"oov_rate": 0.0, "deviation": {"oov_rate": 0.0, "probability": {}}}
+
+
+def test_quiet_windows_of_several_labels_alarm_no_more_often_than_promised():
+    """Only the answers are compared here, so that many windows can be drawn."""
+    draws, alarms = 400, 0
+    for seed in range(draws):
+        generator = np.random.default_rng(seed)
+        pair = []
+        for rows in (ROWS, 60):
+            counts = generator.multinomial(rows, list(SETS.values())) / rows
+            sets = dict(zip(SETS, counts, strict=True))
+            labels = {
+                name: sum(n for one, n in sets.items() if name in one)
+                for name in ("joy", "love", "sadness")
+            }
+            pair.append(bare_profile(rows, labels, sets[""]))
+        found = compare_profiles(*pair, false_alarm_rate=0.5)
+        alarms += found.signals[0].alarm
+    assert 0 < alarms <= binomial_limit(draws, 0.1, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("mix", "named"),
+    [
+        ({"joy_love": 0.3, "joy": 0.25}, "love: "),
+        ({"joy_love": 0.0, "joy": 0.55}, "love: "),
+        ({"none": 0.2, "joy": 0.26}, "no label: "),
+        ({"sadness": 0.17, "joy": 0.55}, ""),
+    ],
+)
+def test_a_label_given_more_often_or_less_is_named(set_reference, mix, named):
+    found = [label_signal(set_reference, draw_sets(WINDOW, seed, **mix)) for seed in range(5)]
+    assert sum(one.alarm for one in found) >= 4
+    assert sum(one.detail.startswith(named) for one in found) >= 4
+
+
+def test_the_surest_label_alone_would_not_have_told(set_reference):
+    table = draw_sets(WINDOW, 3, joy_love=0.3, joy=0.25)
+    surest = build_profile(draw_sets(ROWS, 1).drop(columns="labels"))
+    assert label_signal(set_reference, table).alarm
+    assert not label_signal(surest, table).alarm
+
+
+def test_a_reference_that_knows_the_surest_only_is_compared_as_before(set_reference):
+    table = draw_sets(WINDOW, 3)
+    before = read_profile(build_profile(draw_sets(ROWS, 1).drop(columns="labels")))
+    reports = [
+        compare_profiles(before, build_profile(one, like=before))
+        for one in (table, table.drop(columns="labels"))
+    ]
+    assert reports[0] == reports[1] and reports[0].signals[0].statistic < 1
+
+
+def test_authors_of_many_texts_widen_each_label(set_reference):
+    table = draw_sets(60, 5, joy_love=0.25, joy=0.3).loc[lambda one: one.index.repeat(8)]
+    alone = label_signal(set_reference, table)
+    together = label_signal(set_reference, table.assign(author=table.index))
+    assert together.statistic < alone.statistic / 2
+
+
+def test_one_text_of_several_labels_is_a_window_too(set_reference):
+    for seed in range(20):
+        found = label_signal(set_reference, draw_sets(1, seed))
+        assert not found.alarm and found.statistic < 3
+
+
+COUNTS = st.tuples(st.integers(1, 400), st.integers(1, 400)).flatmap(
+    lambda sizes: st.tuples(st.just(sizes), st.tuples(*(st.integers(0, size) for size in sizes)))
+)
+
+
+@given(COUNTS)
+def test_each_label_is_judged_by_fishers_exact_test(counts):
+    sizes, with_label = counts
+    shares = [n / size for n, size in zip(with_label, sizes, strict=True)]
+    pair = [
+        bare_profile(size, {"joy": share}, 0.0) for size, share in zip(sizes, shares, strict=True)
+    ]
+    found = compare_profiles(*pair).signals[0].p_value
+    drawn = hypergeom(sum(sizes), sum(with_label), sizes[1])
+    tail = min(drawn.cdf(with_label[1]), drawn.sf(with_label[1] - 1))
+    assert found == pytest.approx(min(1.0, 2 * 2 * tail), rel=1e-6, abs=1e-250)
+    rest = [size - n for n, size in zip(with_label, sizes, strict=True)]
+    assert found >= 0.9 * fisher_exact([with_label, rest]).pvalue

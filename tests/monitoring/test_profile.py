@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from monitoring_examples import TextSource
+from monitoring_examples import TextSource, draw_sets
 
 from mlops_lab.foundation.errors import DataProblem
 from mlops_lab.monitoring.profile import build_profile, plain_tokens, read_profile
@@ -88,6 +88,37 @@ def test_shares_are_shares_for_any_text(texts):
     assert sum(profile["words"]["shares"]) == pytest.approx(1)
     assert all(0 < share <= 1 for share in profile["tokens"].values())
     assert set(profile["tokens"]) == {token for text in texts for token in plain_tokens(text)}
+
+
+def test_a_bundles_shares_of_given_labels_are_read():
+    sets = {"given_shares": {"joy": 0.7, "sadness": 0.6}, "unlabelled_share": 0.05}
+    profile = read_profile(BUNDLE | sets)
+    assert profile["labels"] == sets["given_shares"] and profile["unlabelled"] == 0.05
+    assert "unlabelled" not in read_profile(BUNDLE)
+    with pytest.raises(DataProblem, match="unlabelled_share"):
+        read_profile(BUNDLE | {"given_shares": sets["given_shares"]})
+
+
+def test_every_label_of_a_text_has_its_share():
+    table = draw_sets(400, 1)
+    profile = build_profile(table)
+    for name in ("joy", "love", "sadness"):
+        share = np.mean([name in labels.split("|") for labels in table["labels"]])
+        assert profile["labels"][name] == pytest.approx(share)
+    assert profile["unlabelled"] == pytest.approx((table["labels"] == "").mean())
+    assert sum(profile["labels"].values()) > 1 - profile["unlabelled"]
+    assert json.loads(json.dumps(profile)) == profile == read_profile(profile)
+
+
+def test_the_reference_says_what_is_counted():
+    table = scores(["a", "b", "c"], labels=["joy|sadness", "", None])
+    sets = {"given_shares": {"joy": 0.7, "sadness": 0.6}, "unlabelled_share": 0.05}
+    all_of_them = build_profile(table, like=read_profile(BUNDLE | sets))
+    assert all_of_them["labels"] == {"joy": 2 / 3, "sadness": 1 / 3}  # None: one label only
+    assert all_of_them["unlabelled"] == pytest.approx(1 / 3)
+    surest = build_profile(table, like=read_profile(BUNDLE))
+    assert surest["labels"] == {"joy": 1.0, "sadness": 0.0} and "unlabelled" not in surest
+    assert surest == build_profile(table.drop(columns="labels"), like=read_profile(BUNDLE))
 
 
 def test_an_empty_window_is_refused():

@@ -11,8 +11,10 @@ import tarfile
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from label_set_examples import write_models
 
 from mlops_lab.foundation.errors import ModelProblem, ServiceProblem
 from mlops_lab.foundation.records import read_json
@@ -31,6 +33,15 @@ TEXTS = ["what a great day", "I hate it", "nothing"]
 @pytest.fixture(scope="module")
 def model(small_model):
     return small_model
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A model that gives a text none, one or several labels, and texts that get each of those."""
+    made, rows = write_models(tmp_path_factory.mktemp("several"))
+    texts = rows["text"].tolist()[:200]
+    assert {len(one) for one in load_scorer(made["strict"]).score(texts).chosen} >= {0, 1, 2}
+    return made["strict"], texts
 
 
 @pytest.fixture(scope="module")
@@ -300,16 +311,57 @@ print(json.dumps({"from": mlops_lab.__file__, "rows": model.predict(
 """
 
 
-def test_mlflow_loads_it_with_equal_answers(bundle, model):
+def ask_mlflow(bundle, texts):
+    """Rows that MLflow predicts in a process of its own, with the bundle's code alone."""
     done = subprocess.run(
-        [sys.executable, "-c", MLFLOW, bundle, json.dumps(TEXTS)],
+        [sys.executable, "-c", MLFLOW, bundle, json.dumps(texts)],
         env={key: text for key, text in os.environ.items() if key != "PYTHONPATH"},
         cwd=bundle.parent,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    told, expected = json.loads(done.stdout.splitlines()[-1]), load_scorer(model).score(TEXTS)
-    assert [row.pop("label") for row in told["rows"]] == expected.top
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert Path(told["from"]).name == "__init__.py"
+    return told["rows"]
+
+
+def test_mlflow_loads_it_with_equal_answers(bundle, model):
+    told, expected = ask_mlflow(bundle, TEXTS), load_scorer(model).score(TEXTS)
+    assert [row.pop("label") for row in told] == expected.top
     rows = [dict(zip(expected.labels, map(float, r), strict=True)) for r in expected.probabilities]
-    assert told["rows"] == rows and Path(told["from"]).name == "__init__.py"
+    assert told == rows
+
+
+def test_mlflow_gives_all_labels_of_a_text(several, tmp_path):
+    model, texts = several
+    make_bundle(BundleWish(model), tmp_path / "bundle")
+    told = ask_mlflow(tmp_path / "bundle", texts)
+    expected = load_scorer(model).score(texts)
+    assert [row.pop("label") for row in told] == expected.top
+    assert [row.pop("labels") for row in told] == ["|".join(one) for one in expected.chosen]
+    found = np.array([[row[label] for label in expected.labels] for row in told])
+    assert np.array_equal(found, expected.probabilities.astype(float))
+
+
+PEER = Path(os.environ.get("SERVING_PEERS", "none")) / "mlserver/bin/mlserver"
+ANSWERS = Path(__file__).parents[2] / "benchmarks/serving/bundle_answers.py"
+
+
+@pytest.mark.skipif(not PEER.is_file(), reason="SERVING_PEERS names no environment with MLServer")
+@pytest.mark.parametrize("kind", ["one label", "several labels"])
+def test_real_servers_answer_as_ours_does(kind, model, several, tmp_path):
+    """Ours, `mlflow models serve` and MLServer, each in processes of its own."""
+    folder = model if kind == "one label" else several[0]
+    make_bundle(BundleWish(folder), tmp_path / "bundle")
+    texts = tmp_path / "texts.json"
+    texts.write_text(json.dumps(several[1]))
+    command = [sys.executable, ANSWERS, tmp_path / "bundle", "--texts", texts, "--mlserver", PEER]
+    done = subprocess.run(command, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) == 3, done.stdout + done.stderr
+    for line, name in zip(
+        lines, ("mlops-lab serve", "mlflow models serve", "MLServer"), strict=True
+    ):
+        assert line.startswith(name) and "labels equal" in line
+        assert ("different sets" in line) == (kind == "several labels")

@@ -88,3 +88,20 @@ def test_no_difference_ruins_a_bet():
         bet = Bet(tolerance)
         bet.saw(difference)
         assert math.isfinite(bet.log_capital)
+
+
+@pytest.mark.parametrize("distances", [[1.0], [1.0, 0.5], [0.75]])
+def test_a_canary_far_from_the_champion_is_rolled_back_for_what_it_is(distances):
+    """Other labels in all texts, or in part of the labels: one reason is true of both kinds."""
+    trial = CanaryTrial(TrialRules())
+    trial.saw_copies(*distances * 200)
+    told = trial.advice()
+    assert told.decision == "roll back"
+    assert told.reason == "labels more than 50% apart from the champion's, on average"
+
+
+def test_part_of_the_labels_on_every_text_is_no_reason_by_itself():
+    trial = CanaryTrial(TrialRules())
+    trial.saw_copies(*[0.5, 1 / 3] * 2000)  # differs on each text, by less than half on average
+    told = trial.advice()
+    assert told.decision == "hold" and told.evidence["copies"]["differing"] == 4000

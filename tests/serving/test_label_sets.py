@@ -6,6 +6,7 @@ import sqlite3
 import time
 from dataclasses import replace
 
+import jsonschema
 import numpy as np
 import orjson
 import pandas as pd
@@ -17,15 +18,20 @@ from serving_examples import OLD_NAMES, OLD_TABLE, OneModel, call, make_record
 
 from mlops_lab.foundation.row_file import insert_text
 from mlops_lab.foundation.settings import Settings
+from mlops_lab.models.bundle import load_bundle, save_bundle
+from mlops_lab.models.features import tokens
 from mlops_lab.models.pyfunc import TextModel
 from mlops_lab.models.scorer import load_scorer
+from mlops_lab.monitoring.drift import compare_profiles
 from mlops_lab.monitoring.performance import late_performance
+from mlops_lab.monitoring.profile import build_profile, read_bundle_profile
 from mlops_lab.serving.batch import read_scores, send_feedback, send_texts
 from mlops_lab.serving.bundling import BundleWish, make_bundle
 from mlops_lab.serving.file_scoring import FileJob, score_file
 from mlops_lab.serving.launcher import running_service
 from mlops_lab.serving.messages import Asked, Limits, score_answer
 from mlops_lab.serving.model_source import LoadedModel, folder_source
+from mlops_lab.serving.pages import openapi_record
 from mlops_lab.serving.score_erasure import Wish, erase_scores
 from mlops_lab.serving.score_exports import export_scores
 from mlops_lab.serving.score_record import new_score_id
@@ -77,6 +83,22 @@ def test_an_answer_has_the_labels_that_pass_surest_first(app, rows, expected):
         assert record["labels"] == one["labels"] and record["label"] == one["label"]
     single = call(app, "POST", "/score", {"text": texts[0], "explain": True}).json
     assert single["labels"] == expected.chosen[0] and single["words"]
+
+
+def test_every_label_of_an_answer_is_counted(app, rows, expected):
+    texts = rows["text"].tolist()
+    for asked in (*(texts[start : start + 40] for start in range(0, 200, 40)), texts[200]):
+        assert call(app, "POST", "/score", {"text": asked}).status == 200
+    lines = call(app, "GET", "/metrics").body.decode().splitlines()
+    sets, who = expected.chosen[:201], 'model="own-tfidf_logistic",version="'
+    counted = {line for line in lines if who in line and not line.startswith("#")}
+    version = next(iter(counted)).partition(who)[2].partition('"')[0]
+    told = {f'answered_texts_total{{{who}{version}"}} 201'}
+    told |= {f'unlabelled_texts_total{{{who}{version}"}} {sets.count([])}'}
+    for label in {label for labels in sets for label in labels}:
+        count = sum(label in labels for labels in sets)
+        told |= {f'texts_total{{{who}{version}",label="{label}"}} {count}'}
+    assert counted == {f"mlops_lab_{line}" for line in told} and sets.count([]) > 0
 
 
 def test_an_answer_of_one_label_is_what_it_was_byte_for_byte(store):
@@ -166,6 +188,42 @@ def test_a_batch_keeps_its_sets_and_is_measured_by_them(lab, models, rows, expec
     assert told["scores"] == 120 and not (tmp_path / "all.parquet").exists()
 
 
+def test_what_is_served_is_watched_label_by_label(lab, models, rows):
+    """Against the profile in its bundle: quiet on rows like those, else a label is named."""
+    reference = read_bundle_profile(models["first"])
+    chosen = load_scorer(models["first"]).score(rows["text"].tolist()).chosen
+    with running_service(lab, bundle=models["first"]) as client:
+        ids = send_texts(client, rows["text"].tolist(), caller="Ana")
+    frame = read_scores(lab, ids)
+    window = build_profile(frame, like=reference, tokenise=tokens)
+    for label, share in window["labels"].items():
+        assert share == pytest.approx(np.mean([label in one for one in chosen]))
+        assert share == pytest.approx(reference["labels"][label], abs=0.12)
+    assert window["unlabelled"] == pytest.approx(np.mean([not one for one in chosen]))
+    quiet = compare_profiles(reference, window)
+    assert "labels" not in quiet.alarms
+    both = frame[[len(one) > 1 for one in chosen]]
+    drifted = pd.concat([frame, both, both, both])
+    found = compare_profiles(reference, build_profile(drifted, like=reference, tokenise=tokens))
+    assert "labels" in found.alarms and found.signals[0].detail.split(":")[0] in reference["labels"]
+
+
+def test_a_bundle_of_before_is_watched_by_the_surest_label(lab, models, rows, tmp_path):
+    bundle = load_bundle(models["first"])
+    new = {"given_shares", "unlabelled_share"}
+    old = {name: told for name, told in bundle.profile.items() if name not in new}
+    folder = save_bundle(replace(bundle, profile=old), tmp_path / "before")
+    reference = read_bundle_profile(folder)
+    assert reference["labels"] == old["predicted_shares"] and "unlabelled" not in reference
+    with running_service(lab, bundle=folder) as client:
+        ids = send_texts(client, rows["text"].tolist()[:100], caller="Ana")
+    frame = read_scores(lab, ids)
+    window = build_profile(frame, like=reference, tokenise=tokens)
+    said = frame["label"].value_counts(normalize=True)
+    assert {n: s for n, s in window["labels"].items() if s} == pytest.approx(said.to_dict())
+    assert "labels" not in compare_profiles(reference, window).alarms
+
+
 def test_a_file_gets_a_column_of_all_labels(models, rows, expected, tmp_path, store):
     source, target = tmp_path / "in.csv", tmp_path / "out.parquet"
     texts = [*rows["text"].tolist()[:30], " "]
@@ -191,6 +249,56 @@ def test_other_servers_tell_them_too(models, rows, expected, tmp_path):
     table = TextModel(load_scorer(models["strict"])).predict(rows.head(40))
     assert list(table.columns[:2]) == ["label", "labels"]
     assert table["labels"].tolist() == ["|".join(one) for one in expected.chosen[:40]]
+
+
+def test_answers_are_what_the_record_of_routes_says(models, rows, store):
+    """One label or several, one text or many, asked, corrected and read again."""
+    record = json.loads(openapi_record())
+    for source in (folder_source(models["strict"], load_scorer), OneModel()):
+        app, texts = create_app(Settings(), source, store), rows["text"].tolist()[:20]
+        name = call(app, "GET", "/v2/models").json["models"][0]
+        single = call(app, "POST", "/score", {"text": texts[0]})
+        score_id = single.json["score_id"]
+        tensor = {"name": "text", "shape": [20], "datatype": "BYTES", "data": texts}
+        said = {"score_id": score_id, "labels": ["positive", "negative"]}
+        answers = {
+            ("/score", "post"): [single, call(app, "POST", "/score", {"text": texts})],
+            ("/feedback", "post"): [call(app, "POST", "/feedback", said)],
+            ("/score/{score_id}", "get"): [call(app, "GET", f"/score/{score_id}")],
+            ("/v2/models/{name}/infer", "post"): [
+                call(app, "POST", f"/v2/models/{name}/infer", {"inputs": [tensor]})
+            ],
+        }
+        for (path, method), found in answers.items():
+            told = record["paths"][path][method]["responses"]["200"]["content"]
+            schema = told["application/json"]["schema"] | {"components": record["components"]}
+            for one in found:
+                assert one.status == 200, one.body
+                jsonschema.validate(one.json, schema)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(single.json | {"labels": "joy"}, answer_schema(record))
+
+
+def answer_schema(record):
+    schema = record["paths"]["/score"]["post"]["responses"]["200"]["content"]["application/json"]
+    return schema["schema"] | {"components": record["components"]}
+
+
+def test_links_between_routes_lead_somewhere():
+    record = json.loads(openapi_record())
+    routes = [one for path in record["paths"].values() for one in path.values()]
+    named = {one["operationId"]: one for one in routes if "operationId" in one}
+    links = [
+        link
+        for route in routes
+        for answer in route["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(links) == 8
+    for link in links:
+        target = named[link["operationId"]]
+        wanted = {one["name"] for one in target.get("parameters", ()) if one["in"] == "path"}
+        assert set(link.get("parameters", ())) == wanted
 
 
 def make_old_store(place, count=3):

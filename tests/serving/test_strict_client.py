@@ -180,3 +180,15 @@ def test_any_bytes_for_a_tensor_are_read_or_refused(raw, size):
         assert refusal.status == 422
     else:
         assert size is None and not raw or packed(fields["inputs"][0]["data"]) == raw
+
+
+@pytest.mark.parametrize("parameters", [False, 0, "", [], [1], "priority"])
+def test_parameters_that_are_no_object_are_refused(app, parameters):
+    body = {"inputs": [tensor(["good"])], "parameters": parameters}
+    check_error(call(app, "POST", f"{MODEL}/infer", body), 422)
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"priority": 1}])
+def test_parameters_may_be_left_open(app, parameters):
+    body = {"inputs": [tensor(["good"])], "parameters": parameters}
+    assert call(app, "POST", f"{MODEL}/infer", body).status == 200
