@@ -79,6 +79,18 @@ class Prepared:
         given = {k: v for k, v in self.parameters[stage].items() if k != "workspace"}
         return self.notebooks[stage], given, self.closures[stage]
 
+    def modules(
+        self,
+        stage: str,  # name
+        memory: Memory,  # of closures found before
+    ) -> set[str]:  # that are not of this project
+        "Name the modules that a stage imports, given what its parameters choose."
+        closure, values = self.closures[stage], self.parameters[stage].values()
+        chosen = closure.words.intersection(one for one in values if isinstance(one, str))
+        if not chosen:
+            return closure.modules
+        return find_closure(self.notebooks[stage], memory, chosen=frozenset(chosen)).modules
+
 
 def _check_names(
     spec: StageSpec,  # a stage
