@@ -176,16 +176,20 @@ def _find_once(
         closure._found[name] = _find_module(closure.roots, name)
     return closure._found[name]
 
-# %% ../../notebooks/50_pipeline/14_closure.ipynb #ab963a6d
-def _names_of(
-    definition: _Definition,  # reached
-    chosen: frozenset[str],  # words looked up in tables
-) -> set[str] | frozenset[str]:  # names it reads
-    "Give the names of the entries that are looked up, if those are known."
-    looked_up = chosen & set(definition.entries)
-    return set().union(*map(definition.entries.get, looked_up)) if looked_up else definition.names
+# %% ../../notebooks/50_pipeline/14_closure.ipynb #52b1b726
+def _count(
+    closure: "Closure",  # that grows
+    key: str,  # name of what was reached
+    found: _Definition,  # what it is
+) -> Iterable[str]:  # names to follow: of all entries, or of those that are looked up
+    "Count what was reached, and tell what it reads."
+    closure.definitions[key] = found.digest
+    closure.assets |= found.assets
+    closure.words |= set(found.entries)
+    looked_up = closure.chosen & set(found.entries)
+    return set().union(*map(found.entries.get, looked_up)) if looked_up else found.names
 
-
+# %% ../../notebooks/50_pipeline/14_closure.ipynb #01ad3e65
 @dataclass
 class Closure:
     "Code and packages a piece of code uses."
@@ -211,13 +215,12 @@ class Closure:
     ) -> "Closure":  # itself
         "Follow every name that code reads."
         self.cells |= {f"cell {i}": digest_code(source) for i, source in enumerate(sources, 1)}
-        trees = [parse_cell(source) for source in sources]
+        trees = list(map(parse_cell, sources))
         statements = [node for tree in trees for node in tree.body]
         imports = {k: v for tree in trees for k, v in _read_imports(tree, "").items()}
-        main = _Module(
-            "", None, {}, imports, _define(statements), frozenset(m for m, _ in imports.values())
-        )
-        for module in sorted(main.imported):
+        imported = frozenset(module for module, _ in imports.values())
+        main = _Module("", None, {}, imports, _define(statements), imported)
+        for module in sorted(imported):
             self._load(module)
         self._reach_names(main, main.always.names)
         return self
@@ -228,11 +231,10 @@ class Closure:
         if module is None:
             self.modules.add(name)
         elif f"{name}:import" not in self.definitions:
-            self.definitions[f"{name}:import"] = module.always.digest
-            self.assets |= module.always.assets
+            names = _count(self, f"{name}:import", module.always)
             for other in sorted(module.imported):
                 self._load(other)
-            self._reach_names(module, module.always.names)
+            self._reach_names(module, names)
 
     def _reach_names(self, module: _Module, names: Iterable[str]) -> None:
         "Reach everything a piece of code of a module reads."
@@ -243,10 +245,7 @@ class Closure:
         "Reach one name of a module."
         key = f"{module.name}.{name}"
         if name in module.definitions and key not in self.definitions:
-            self.definitions[key] = module.definitions[name].digest
-            self.assets |= module.definitions[name].assets
-            self.words |= set(module.definitions[name].entries)
-            self._reach_names(module, _names_of(module.definitions[name], self.chosen))
+            self._reach_names(module, _count(self, key, module.definitions[name]))
         elif name in module.imports and name not in module.definitions:
             origin, attribute = module.imports[name]
             whole = _find_once(self, f"{origin}.{attribute}" if attribute else origin)

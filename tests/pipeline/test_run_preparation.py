@@ -80,8 +80,8 @@ def test_only_what_the_candidate_learns_with_is_imported_for_it(case_study, cand
     spec, memory = case_study.stage("train_tfidf_logistic"), Memory()
     notebook = read_notebook(spec.notebook)
     whole = find_closure(notebook, memory)
-    known = Prepared({"train": notebook}, {"train": {"candidate": candidate}}, {"train": whole})
-    needed = {name.split(".")[0] for name in known.modules("train", memory)}
+    known = {"train": notebook}, {"train": {"candidate": candidate}}, {"train": whole}
+    needed = {name.split(".")[0] for name in Prepared(*known, memory).modules("train")}
     assert needed & LIBRARIES == NEEDED[candidate]
     assert "mlflow" in needed and whole.packages >= LIBRARIES  # the key still names all of them
 
@@ -89,8 +89,8 @@ def test_only_what_the_candidate_learns_with_is_imported_for_it(case_study, cand
 def test_a_word_that_no_table_knows_narrows_nothing(case_study):
     notebook = read_notebook(case_study.stage("train_tfidf_logistic").notebook)
     whole = find_closure(notebook)
-    known = Prepared({"train": notebook}, {"train": {"candidate": "own"}}, {"train": whole})
-    assert known.modules("train", Memory()) == whole.modules
+    known = {"train": notebook}, {"train": {"candidate": "own"}}, {"train": whole}
+    assert Prepared(*known, Memory()).modules("train") == whole.modules
 
 
 LEARNERS = """
