@@ -3745,6 +3745,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'mlops_lab/pipeline/fork.py'),
                                          'mlops_lab.pipeline.fork.die_with_parent': ( '50_pipeline/fork.html#die_with_parent',
                                                                                       'mlops_lab/pipeline/fork.py'),
+                                         'mlops_lab.pipeline.fork.fork_bound': ( '50_pipeline/fork.html#fork_bound',
+                                                                                 'mlops_lab/pipeline/fork.py'),
                                          'mlops_lab.pipeline.fork.hand_over': ( '50_pipeline/fork.html#hand_over',
                                                                                 'mlops_lab/pipeline/fork.py'),
                                          'mlops_lab.pipeline.fork.live_as_fork': ( '50_pipeline/fork.html#live_as_fork',
