@@ -11,7 +11,7 @@ wrong in it is told with its line, before a model is judged by it."""
 __all__ = ['BLOCKS', 'Canvas', 'read_canvas', 'agreed_targets']
 
 # %% ../../notebooks/10_foundation/17_canvas.ipynb #e3838562
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -189,7 +189,8 @@ def read_canvas(
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise SettingsProblem(f"{path} cannot be read: {reason}", "a canvas in YAML") from error
-    kept = shipped["targets"] | given.get("targets", {})
+    usual = {name: replace(one, is_usual=True) for name, one in shipped["targets"].items()}
+    kept = usual | given.get("targets", {})
     targets = Targets({name: kept[name] for name in TARGET_KINDS})
     blocks = shipped["blocks"] | given.get("blocks", {})
     return Canvas(given.get("title", shipped["title"]), blocks, targets)

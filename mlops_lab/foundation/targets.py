@@ -12,7 +12,7 @@ __all__ = ['TARGET_KINDS', 'TargetKind', 'check_target', 'Target', 'Targets', 'r
 # %% ../../notebooks/10_foundation/16_targets.ipynb #90f66711
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -86,6 +86,7 @@ class Target:
     source: str  # file and line, or setting
     reason: dict[str, str] = field(default_factory=dict)  # why, by language
     groups: tuple[str, ...] = ()  # slicings it is about, where it is about some
+    is_usual: bool = False  # whether the lab proposes it and the project said nothing about it
 
 # %% ../../notebooks/10_foundation/16_targets.ipynb #7e409782
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Targets:
         for name, value in values.items():
             number = check_target(name, value, where=source)
             kept = f"{source}, instead of {known[name].value:g} in {known[name].source}"
-            known[name] = replace(known[name], value=number, source=kept, reason={})
+            known[name] = Target(name, number, kept, groups=known[name].groups)
         return Targets(known)
 
     def looser(

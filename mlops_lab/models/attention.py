@@ -64,6 +64,11 @@ class AttentionModel(WordModel):
     bias: np.ndarray  # one number per label
     several: bool = False  # whether a text may have several labels
 
+    @property
+    def reach(self) -> int:
+        "Say how many words of a text it has places for."
+        return len(self.places)
+
     def _through(self, said: np.ndarray, mask: np.ndarray, block: dict) -> np.ndarray:
         asked = scaled_rows(said, block["first_scale"]) @ block["ask"] + block["ask_offset"]
         said = said + attended(asked, mask, heads=self.heads) @ block["take"] + block["take_offset"]

@@ -177,15 +177,18 @@ def pair_marks(
     candidate: str,  # marks of the candidate
     opponent: str | None = None,  # marks of the champion; none: there is none
 ) -> dict[str, tuple[list[bool], list[bool] | None]]:  # passed or not, by capability
-    "Put the cases that apply to both side by side."
+    "Put the cases of both side by side; alone where none is shared."
+    rows = [
+        (case.capability, mine == "1", other)
+        for case, mine, other in zip(list_cases(), candidate, opponent or candidate, strict=True)
+        if mine != "-"
+    ]
     paired: dict[str, tuple[list[bool], list[bool] | None]] = {}
-    for case, mine, other in zip(list_cases(), candidate, opponent or candidate, strict=True):
-        if "-" in (mine, other):
-            continue
-        own, theirs = paired.setdefault(case.capability, ([], [] if opponent else None))
-        own.append(mine == "1")
-        if theirs is not None:
-            theirs.append(other == "1")
+    for name in dict.fromkeys(name for name, _, _ in rows):
+        own = [(mine, other) for one, mine, other in rows if one == name]
+        both = [(mine, other == "1") for mine, other in own if other != "-"] if opponent else []
+        alone = [mine for mine, _ in own]
+        paired[name] = tuple(map(list, zip(*both, strict=True))) if both else (alone, None)
     return paired
 
 # %% ../../notebooks/30_models/40_behaviour.ipynb #8bbd930b

@@ -117,7 +117,7 @@ def load_bundle(
         )
         with np.load(io.BytesIO((folder / "weights.npz").read_bytes())) as stored:
             model = restore_model(dict(stored), card.get("several", False))
-        features = restore_features(record)
+        features = restore_features(record, model)
         labels, version = list(card["labels"]), card["format"]
     except LabError:
         raise

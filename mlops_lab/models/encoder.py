@@ -112,6 +112,11 @@ class EncoderModel(WordModel):
         "What `word_model` begins with."
         return self.encoder.vectors
 
+    @property
+    def reach(self) -> int:
+        "Say how many pieces of a text it has places for."
+        return len(self.encoder.places)
+
     def pooled(
         self,
         said: np.ndarray,  # vectors of pieces side by side

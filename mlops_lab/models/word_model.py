@@ -62,6 +62,11 @@ class WordModel(CompiledForm):
         "Say how much it knows."
         return len(self.vectors), len(self.bias)
 
+    @property
+    def reach(self) -> int | None:  # none: any number
+        "Say how many words of a text it has places for."
+        return None
+
     def logits(
         self,
         bags: Bags,  # words of texts, in order

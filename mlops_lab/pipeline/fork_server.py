@@ -30,6 +30,7 @@ from typing import Any
 from ..foundation.errors import PipelineProblem
 from mlops_lab.pipeline.fork import (
     die_with_parent,
+    fork_bound,
     hand_over,
     live_as_fork,
     receive_messages,
@@ -89,11 +90,10 @@ class _Server:
             send_message(connection, {"refused": refused})
         elif "look" in request:
             send_message(connection, {"changed": self._code.find_change()})
-        elif (child := os.fork()) == 0:
+        elif (child := fork_bound()) == 0:
             ready.close()
             self._control.close()
             if "preload" in request:
-                die_with_parent()
                 _serve(connection, request["preload"], self._code)
             live_as_fork(connection)
         else:

@@ -70,6 +70,7 @@ class Prepared:
     notebooks: dict[str, StageNotebook]  # as read
     parameters: dict[str, dict[str, Any]]  # checked
     closures: dict[str, Closure]  # code and packages used
+    memory: Memory  # of closures found before
 
     def of(
         self,
@@ -78,6 +79,17 @@ class Prepared:
         "What is known of one stage; its workspace is given later."
         given = {k: v for k, v in self.parameters[stage].items() if k != "workspace"}
         return self.notebooks[stage], given, self.closures[stage]
+
+    def modules(
+        self,
+        stage: str,  # name
+    ) -> set[str]:  # that are not of this project
+        "Name the modules that a stage imports, given what its parameters choose."
+        closure, values = self.closures[stage], self.parameters[stage].values()
+        chosen = closure.words.intersection(one for one in values if isinstance(one, str))
+        if not chosen:
+            return closure.modules
+        return find_closure(self.notebooks[stage], self.memory, chosen=frozenset(chosen)).modules
 
 
 def _check_names(
@@ -118,7 +130,7 @@ def prepare_run(
         _check_names(spec, options)
         _check_checkpoints(notebooks[spec.name])
     closures = {name: find_closure(one, memory) for name, one in notebooks.items()}
-    return Prepared(notebooks, parameters, closures)
+    return Prepared(notebooks, parameters, closures, memory)
 
 # %% ../../notebooks/50_pipeline/26_preparation.ipynb #a9a9fb79
 def describe_plan(

@@ -91,7 +91,7 @@ class _Run:
         "Make the folder of the run, and tell the ledger."
         self.name = _start_run(self.pipeline, self.lab, self.settings, self.options)
         self.folder = self.lab.run(self.name)
-        self.warm = WarmForks(self.pipeline, self.known.closures, logs=self.folder / "logs")
+        self.warm = WarmForks(self.pipeline, self.known.modules, logs=self.folder / "logs")
 
     def stage(self, spec: StageSpec) -> StageRun:
         "One stage of this run."

@@ -41,6 +41,31 @@ def _rule_behaviour(
     found = f"{mean:.1%} of {cases} cases, least in {worst}: {rates[worst]:.1%}"
     return Reason("behaviour", mean >= least, found, required)
 
+# %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #201a28e9
+def _find_unmeasured(
+    challenge: Challenge,  # with cases by capability
+    limits: Targets,  # what is asked
+) -> list[str]:  # targets
+    "Find the rates that the project agreed on and that no case has measured."
+    names = sorted(name for name in limits.known if name.startswith("behaviour."))
+    agreed = [name for name in names if limits[name] > 0 and not limits.known[name].is_usual]
+    return [name for name in agreed if name.partition(".")[2] not in challenge.behaviour]
+
+
+def _unmeasured_reason(
+    names: list[str],  # targets
+    limits: Targets,  # what is asked
+    rule: str,  # name of the rule
+) -> Reason:  # with what to do
+    "Refuse what was asked for and never measured."
+    told = "; ".join(f"{n.partition('.')[2]} in no case, asked {limits[n]:.0%}" for n in names)
+    required = (
+        "a case for each kind that a rate was agreed for; else agree on 0 for it, with a reason"
+    )
+    measured = dict.fromkeys(names, "no case fits the labels and languages of the model")
+    found = f"{told}: no case fits the labels and languages of the model"
+    return Reason(rule, False, found, required, targets=tuple(names), measured=measured)
+
 # %% ../../notebooks/40_tracking/11_fitness_rules.ipynb #741b3bd6
 def _rule_kinds(
     challenge: Challenge,  # with cases by capability
@@ -52,6 +77,8 @@ def _rule_kinds(
     asked = {name for name in challenge.behaviour if f"behaviour.{name}" in limits.known}
     if not challenge.behaviour and challenge.behaviour_judged is not False:
         return Reason(rule, False, "not measured", required)
+    if unmeasured := _find_unmeasured(challenge, limits):
+        return _unmeasured_reason(unmeasured, limits, rule)
     if not asked or not challenge.behaviour_judged:
         known = challenge.behaviour_judged
         why = "no rate was agreed for any of its kinds" if known else _UNKNOWN

@@ -121,6 +121,16 @@ def test_a_real_model_is_asked_and_gives_the_same_again(linear):
     assert table["linear"].between(0, 1).all() and (table["cases"] > 0).all()
 
 
+def test_a_kind_that_the_champion_cannot_be_asked_about_is_measured_all_the_same():
+    own = run_behaviour(Oracle(EMOTIONS).score, EMOTIONS).marks
+    english = run_behaviour(Oracle(EMOTIONS).score, EMOTIONS, languages=("en",)).marks
+    paired = pair_marks(own, english)
+    assert paired["twins"] == pair_marks(own)["twins"] and paired["twins"][1] is None
+    mine, other = paired["typos"]
+    assert len(mine) == len(other) < len(pair_marks(own)["typos"][0])
+    assert "twins" not in pair_marks(english, own)
+
+
 def test_two_models_are_compared_on_the_cases_of_both(linear):
     own = ask_model(linear.scorer)
     sentiments = run_behaviour(Oracle(SENTIMENTS).score, SENTIMENTS)

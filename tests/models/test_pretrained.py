@@ -11,6 +11,7 @@ from model_examples import make_frame, make_several
 from mlops_lab.foundation.errors import ModelProblem
 from mlops_lab.foundation.records import digest_folder
 from mlops_lab.models import pretrained
+from mlops_lab.models.bundle import save_bundle
 from mlops_lab.models.candidates import make_candidate, usual_recipe
 from mlops_lab.models.encoder_files import read_encoder
 from mlops_lab.models.learning import read_examples
@@ -18,6 +19,7 @@ from mlops_lab.models.passes import Checkpoint
 from mlops_lab.models.scorer import check_alone, load_scorer
 from mlops_lab.models.tasks import label_space, task_of
 from mlops_lab.models.training import train_candidate, write_bundle
+from mlops_lab.models.word_pieces import PieceFeatures
 
 # What transformers 4.57.6 (TFBertModel, mean over all pieces) makes of the same files; the first
 # four numbers of each text. Made by `benchmarks/models/encoder_reference.py`.
@@ -64,6 +66,15 @@ def test_it_learns_and_is_kept_whole(trained, home, tmp_path):
     assert card["encoder"]["digest"] == read_encoder(home).digest
     assert str(home.parent) not in (folder / "card.json").read_text()
     assert list(scorer.explain("i love the exam", "joy"))[0] in ("love", "exam", "the", "i")
+
+
+@pytest.mark.parametrize("longest", [1, 0, -3, 10_000, "128"])
+def test_an_encoder_with_fewer_places_than_pieces_is_refused(trained, tmp_path, longest):
+    features = trained.bundle.features
+    rules = replace(features.rules, longest=longest)
+    forged = replace(trained.bundle, features=PieceFeatures(features.vocabulary, rules))
+    with pytest.raises(ModelProblem, match=f"read {longest!r} words of a text"):
+        load_scorer(save_bundle(forged, tmp_path / "model"))
 
 
 def test_another_folder_with_the_same_files_gives_the_same_bundle(trained, recipe, tmp_path):

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from notebook_bench import write_notebook
@@ -95,6 +97,44 @@ def test_a_dead_server_is_replaced_by_a_kernel(server, tmp_path):
     source = write_notebook(tmp_path / "source.ipynb", "6 * 7")
     execution = Execution(folder=tmp_path, forks=server)
     assert execute_stage(source, tmp_path / "out.ipynb", parameters={}, execution=execution).passed
+
+
+def processes_of(group):
+    """Processes of a group that live."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, own = place.read_text().rsplit(")", 1)[1].split()[:3]
+            found += [int(place.parent.name)] if int(own) == group and state != "Z" else []
+    return found
+
+
+# holds up what was just forked, before it runs any code of ours
+SLOW = "import os, time\nos.register_at_fork(after_in_child=lambda: time.sleep(1.5))\n"
+
+
+@pytest.mark.parametrize("forked", ["server", "copy", "stage"])
+def test_what_was_just_forked_ends_with_the_first_process(tmp_path, monkeypatch, forked):
+    (tmp_path / "slow.py").write_text(SLOW)
+    paths = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    monkeypatch.setenv("PYTHONPATH", paths)
+    server = ForkServer(["slow"], tmp_path / "server.log")
+    asks = {"server": lambda: server.warm(["decimal"]), "copy": server.lend}
+    held = asks.get(forked, server.connect)()  # and held: nobody but the first process ends
+    first = server.process_id
+    until = time.monotonic() + 20
+    while len(family := processes_of(first)) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    os.kill(first, signal.SIGKILL)
+    assert len(family) == 2 and first in family
+    until = time.monotonic() + 20
+    while processes_of(first) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert processes_of(first) == []
+    assert server.look() == "it did not answer"
+    server.close()
+    if forked != "server":  # the server has that one
+        held.close()
 
 
 RUNNER = """

@@ -1,13 +1,15 @@
-"""Which stage gets which parameter, and what no stage may be given."""
+"""Which stage gets which parameter, what no stage may be given, and what is imported for it."""
 
 import pytest
 
 from mlops_lab.foundation.errors import PipelineProblem
 from mlops_lab.foundation.settings import Settings
+from mlops_lab.models.candidates import CANDIDATES
+from mlops_lab.pipeline.closure import find_closure
 from mlops_lab.pipeline.memory import Memory
 from mlops_lab.pipeline.notebook import read_notebook
 from mlops_lab.pipeline.plan import read_pipeline
-from mlops_lab.pipeline.preparation import spread_parameters
+from mlops_lab.pipeline.preparation import Prepared, spread_parameters
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +60,61 @@ def test_a_parameter_of_several_stages_goes_to_all_of_them_or_to_the_one_that_is
     assert found == dict.fromkeys(seeds, 9) | {"train_tfidf_logistic": 2}
     epochs = prepare(case_study, epochs=2)
     assert epochs["train_embedding_bag"]["epochs"] == epochs["train_tfidf_logistic"]["epochs"] == 2
+
+
+LIBRARIES = {"keras", "scipy", "sklearn", "tensorflow"}
+NEEDED = {
+    "lexicon_rule": set(),
+    "tfidf_logistic": {"scipy", "sklearn"},
+    "pretrained": {"sklearn"},
+    "embedding_bag": {"keras", "tensorflow"},
+    "text_cnn": {"keras", "tensorflow"},
+    "bi_gru": {"keras", "tensorflow"},
+    "transformer": {"keras", "tensorflow"},
+    "blend": LIBRARIES,
+}
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_only_what_the_candidate_learns_with_is_imported_for_it(case_study, candidate):
+    spec, memory = case_study.stage("train_tfidf_logistic"), Memory()
+    notebook = read_notebook(spec.notebook)
+    whole = find_closure(notebook, memory)
+    known = {"train": notebook}, {"train": {"candidate": candidate}}, {"train": whole}
+    needed = {name.split(".")[0] for name in Prepared(*known, memory).modules("train")}
+    assert needed & LIBRARIES == NEEDED[candidate]
+    assert "mlflow" in needed and whole.packages >= LIBRARIES  # the key still names all of them
+
+
+def test_a_word_that_no_table_knows_narrows_nothing(case_study):
+    notebook = read_notebook(case_study.stage("train_tfidf_logistic").notebook)
+    whole = find_closure(notebook)
+    known = {"train": notebook}, {"train": {"candidate": "own"}}, {"train": whole}
+    assert Prepared(*known, Memory()).modules("train") == whole.modules
+
+
+LEARNERS = """
+def quick():
+    return "nothing"
+def deep():
+    import scipy.sparse
+    return scipy.__name__
+LEARNERS = {"quick": quick, "deep": deep}
+"""
+
+
+@pytest.mark.parametrize(("kind", "loaded"), [("quick", "False nothing"), ("deep", "True scipy")])
+def test_a_stage_finds_imported_what_its_parameter_chooses(bench, kind, loaded):
+    (bench.folder / "learners.py").write_text(LEARNERS)
+    bench.stage(
+        "train",
+        "import sys\nfrom learners import LEARNERS",
+        "before = 'scipy' in sys.modules",
+        "_ = stage.output('told.txt').write_text(f'{before} {LEARNERS[kind]()}')",
+        parameters="kind = 'quick'",
+    )
+    pipeline = bench.define("  train: {notebook: train.ipynb, outputs: [told.txt]}\n")
+    end = bench.run(pipeline, parameters={"kind": kind}, lend=None)
+    assert end.state == "done" and (end.folder / "told.txt").read_text() == loaded
+    again = bench.run(pipeline, parameters={"kind": kind}, lend=None)
+    assert again.state == "cached"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tracking_examples import FIT, agreed
 
+from mlops_lab.foundation.canvas import read_canvas
 from mlops_lab.foundation.errors import DataProblem
 from mlops_lab.foundation.targets import TARGET_KINDS
 from mlops_lab.models.evaluation import confusion_matrix, macro_f1, reliability
@@ -128,6 +129,38 @@ def test_each_kind_of_case_has_a_floor_of_its_own(case):
     [reason] = [one for one in lost.reasons if not one.passed]
     assert reason.targets == ("behaviour.negation",) and "this test" in reason.source
     assert "negation 75.0% of 40 cases, asked 95%" in reason.found
+
+
+def test_a_rate_that_was_agreed_and_never_measured_is_refused(case):
+    truth, champion, _, _ = case
+
+    def ask(judged=True, **changes):
+        given = CHECKS | {"behaviour_judged": judged}
+        return judge(Challenge(truth, champion, **given), agreed(**changes))
+
+    assert ask().passed  # what the lab proposes for kinds that no case fits is not agreed on
+    lost = ask(**{"behaviour.twins": 0.3, "behaviour.strength": 0.4, "behaviour.typos": 0.0})
+    assert failed(lost) == ["kinds of behaviour"]
+    [reason] = [one for one in lost.reasons if not one.passed]
+    assert reason.targets == ("behaviour.strength", "behaviour.twins")
+    assert "strength in no case, asked 40%; twins in no case, asked 30%" in reason.found
+    assert "labels and languages of the model" in reason.found
+    assert "agree on 0 for it, with a reason" in reason.required
+    told = {one["target"]: one["found"] for one in tell_targets(agreed(), lost)}
+    assert told["behaviour.twins"].startswith("no case") and not told["behaviour.typos"]
+    assert failed(ask(judged=False, **{"behaviour.twins": 0.3})) == ["kinds of behaviour"]
+    assert ask(**{"behaviour.twins": 0.0}).passed
+
+
+def test_a_rate_in_the_canvas_of_the_project_counts_as_agreed(case, tmp_path):
+    truth, champion, _, _ = case
+    canvas = tmp_path / "canvas.yaml"
+    written = "targets: {behaviour: {twins: {target: 0.2, unit: share, reason: fair to both}}}"
+    canvas.write_text(written)
+    verdict = judge(Challenge(truth, champion, **CHECKS), read_canvas(canvas).targets)
+    assert failed(verdict) == ["kinds of behaviour"]
+    [reason] = [one for one in verdict.reasons if not one.passed]
+    assert "twins in no case, asked 20%" in reason.found and "canvas.yaml line 1" in reason.source
 
 
 def test_every_number_of_a_reason_has_its_origin_and_every_target_its_finding(case):
