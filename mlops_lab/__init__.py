@@ -86,6 +86,7 @@ Modules:
 - `mlops_lab.foundation.row_file`: Append rows to a SQLite file at once, or say that they have to wait.
 - `mlops_lab.foundation.sameness`: Tell where two values differ, down to types, order, layout of names, and shared parts.
 - `mlops_lab.foundation.secrets`: Resolve references to secrets, and keep their values out of everything that is written.
+- `mlops_lab.foundation.separated_values`: Find how a file of separated values is written: its encoding, its separator, its quotes and its names.
 - `mlops_lab.foundation.settings`: Read the lab's runtime settings once, typed and checked.
 - `mlops_lab.foundation.targets`: Name the numbers a project can agree on, with unit and range, and tell where each came from.
 - `mlops_lab.foundation.text_rules`: Change a text by named rules, the same ones for training rows and for requests.

@@ -105,11 +105,9 @@ def _reasons(
     names = [[name for name, mask in broken.items() if mask[row]] for row in rows]
     return pd.Series(map(" ".join, names), index=rows, dtype="str")
 
-# %% ../../notebooks/20_data/25_contract.ipynb #b4b82b71
-_REMEDIES = (
-    "mend the source, or leave such rows out: mlops-lab run -p quarantine_limit=SHARE",
-    "look whether the columns of texts and labels are the right ones",
-)
+# %% ../../notebooks/20_data/25_contract.ipynb #332471fb
+_LEAVE_OUT = "mend the source, or leave such rows out: mlops-lab run -p quarantine_limit=SHARE"
+_LOOK = "look whether the columns of texts and labels are the right ones"
 
 
 def divide_frame(
@@ -125,7 +123,7 @@ def divide_frame(
         raise DataProblem(
             f"the contract refuses the data: {found}",
             f"data that breaks no rule; broken here: {broken}" if broken else "rows and columns",
-            _REMEDIES["two_labels" in {rule.name for rule in fatal}],
+            _LOOK if any(rule.name == "two_labels" for rule in fatal) else _LEAVE_OUT,
         )
     frame = frame.reset_index(drop=True)
     bad = frame.index.isin(report.reasons.index)

@@ -9,50 +9,17 @@ reader should know about how a file was read goes along in the table's `attrs`."
 # %% auto #0
 __all__ = ['load_table', 'raw_frame']
 
-# %% ../../notebooks/20_data/13_tables.ipynb #49811aa8
+# %% ../../notebooks/20_data/13_tables.ipynb #b2e74c69
 import csv
 import json
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from .catalogue import list_data_sets
-from ..foundation.encodings import find_encoding
 from ..foundation.errors import DataProblem, close_matches
-
-# %% ../../notebooks/20_data/13_tables.ipynb #12103ba9
-def _read_header(
-    path: Path,  # separated values
-    encoding: str,  # of the file
-) -> tuple[str, list[str]]:  # separator, and the names of the columns
-    "Read the first line, and look at a few more."
-    with path.open(encoding=encoding) as lines:
-        bare = re.sub('"[^"]*"', "", lines.read(_LOOK)).split("\n")
-        first = [line for line in bare[:20] if line.strip()] or [""]
-        everywhere = [sign for sign in _SIGNS if all(sign in line for line in first)]
-        separator = max(everywhere or _SIGNS, key=first[0].count)
-        lines.seek(0)
-        return separator, next(csv.reader(lines, delimiter=separator), [])
-
-
-_SIGNS, _LOOK = "\t,;|", 1 << 16  # separators, and characters to look at
-
-
-def _quotes_are_signs(
-    path: Path,  # tab separated
-    encoding: str,  # of the file
-    tabs: int,  # in the header
-) -> bool:  # whether quotes belong to the texts
-    "Tell lone quotes of a text from quotes around a cell."
-    lone = False
-    with path.open(encoding=encoding) as lines:
-        for line in filter(str.strip, lines):
-            if line.count("\t") != tabs:
-                return False
-            lone = lone or any(cell.count('"') % 2 for cell in line.split("\t"))
-    return lone
+from ..foundation.separated_values import find_form
 
 # %% ../../notebooks/20_data/13_tables.ipynb #41462eea
 def _check_width(
@@ -76,21 +43,19 @@ def _read_separated(
     path: Path,  # separated by commas, semicolons, tabs or bars
 ) -> pd.DataFrame:  # as in the file, all columns as text
     "Read separated values, whatever the separator and the encoding."
-    encoding = find_encoding(path)
-    separator, names = _read_header(path, encoding)
-    signs = separator == "\t" and _quotes_are_signs(path, encoding, len(names) - 1)
+    form = find_form(path)
     table = pd.read_csv(
         path,
-        sep=separator,
-        encoding=encoding,
+        sep=form.separator,
+        encoding=form.encoding,
         dtype=str,
         keep_default_na=False,
         na_values=[""],
-        quoting=csv.QUOTE_NONE if signs else csv.QUOTE_MINIMAL,
+        quoting=csv.QUOTE_NONE if form.quotes_are_signs else csv.QUOTE_MINIMAL,
     )
     table = _check_width(table, path.name)
-    table.attrs["repeated"] = sorted({name for name in names if names.count(name) > 1})
-    if encoding == "cp1252":
+    table.attrs["repeated"] = sorted({name for name in form.names if form.names.count(name) > 1})
+    if form.encoding == "cp1252":
         told = (
             f"{path.name} is no UTF-8 and was read as Windows-1252: look whether accents are right"
         )

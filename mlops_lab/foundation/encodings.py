@@ -9,9 +9,11 @@ of Western words; whatever else is no UTF-8 is an error, never a guess."""
 # %% auto #0
 __all__ = ['find_encoding']
 
-# %% ../../notebooks/10_foundation/18_encodings.ipynb #6c304ea3
+# %% ../../notebooks/10_foundation/18_encodings.ipynb #f8c64971
 import codecs
 import re
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 # %% ../../notebooks/10_foundation/18_encodings.ipynb #084094b2
@@ -21,17 +23,21 @@ _MOST_FOREIGN = 0.05  # share of the words with other letters that may have noth
 
 
 def _is_western(
-    content: bytes,  # that is not UTF-8
+    pieces: Iterable[bytes],  # of a text that is not UTF-8
 ) -> bool:  # whether it can only be Windows-1252, or nearly so
     "Tell a Western text from broken UTF-8 and from other alphabets."
-    try:
-        text = content.decode("cp1252")
-    except UnicodeDecodeError:
-        return False
-    words = [word for word in _WORD.findall(text) if not word.isascii()]
-    foreign = sum(not any(map(str.isascii, word)) for word in words)
-    mixed = not content.decode("utf-8", "ignore").isascii()  # with letters of good UTF-8
-    return not mixed and "\0" not in text and foreign <= _MOST_FOREIGN * len(words)
+    count = foreign = 0
+    for piece in pieces:
+        try:
+            text = piece.decode("cp1252")
+        except UnicodeDecodeError:
+            return False
+        if "\0" in text or not piece.decode("utf-8", "ignore").isascii():  # letters of good UTF-8
+            return False
+        words = [word for word in _WORD.findall(text) if not word.isascii()]
+        count += len(words)
+        foreign += sum(not any(map(str.isascii, word)) for word in words)
+    return foreign <= _MOST_FOREIGN * count
 
 # %% ../../notebooks/10_foundation/18_encodings.ipynb #d18f6b02
 def find_encoding(
@@ -46,7 +52,8 @@ def find_encoding(
             while text.read(1 << 20):
                 pass
     except UnicodeDecodeError:
-        if not _is_western(path.read_bytes()):
-            raise
+        with path.open("rb") as file:
+            if not _is_western(iter(partial(file.read, 1 << 20), b"")):
+                raise
         return "cp1252"
     return "utf-8-sig"

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #fde6a66f
 _GRACE_S = 5  # for requests in work when the service is told to stop
+_SWITCH_S = 0.0002  # a thread beside the event loop, such as that of the copies, gives way so soon
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #e1442301
 def _leave_with_parent() -> None:
@@ -114,6 +115,7 @@ def serve(
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()
         gc.freeze()  # what is loaded stays, and is not looked through again and again
+        sys.setswitchinterval(_SWITCH_S)
         server.run(sockets=[listener])
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #8caf1a45

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..foundation.errors import DataProblem, close_matches
+from ..foundation.separated_values import ValueForm, find_form
 from ..foundation.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class TextTable:
     column: str  # of the texts
     names: tuple[str, ...]  # of all columns
     rows: int | None  # how many; None: not known before it is read
-    separator: str = ","  # of separated values
+    form: ValueForm | None = None  # of separated values
 
 # %% ../../notebooks/60_serving/35_text_table.ipynb #93a79c76
 def check_ending(
@@ -45,19 +46,15 @@ def check_ending(
         raise DataProblem(f"no reader or writer for {Path(path).name!r}", ", ".join(ENDINGS))
     return ending
 
-# %% ../../notebooks/60_serving/35_text_table.ipynb #a763a5c6
-def _read_header(
+# %% ../../notebooks/60_serving/35_text_table.ipynb #8e73782c
+def _find_form(
     path: Path,  # separated values
-) -> tuple[str, list[str]]:  # separator and names
-    "Read the first line of separated values."
+) -> ValueForm:  # to read it by
+    "Find how values are written, or say that it cannot be told."
     import csv
 
     try:
-        with open(path, encoding="utf-8-sig", newline="") as lines:
-            first = lines.readline()
-            lines.seek(0)
-            separator = max("\t,;", key=first.count)
-            return separator, next(csv.reader(lines, delimiter=separator), [])
+        return find_form(path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise _broken(path, error) from error
 
@@ -77,7 +74,7 @@ def open_table(
     column: str = "text",  # of the texts
 ) -> TextTable:  # looked at, not read
     "Look at a table, or say what is wrong with it."
-    path, rows, separator = Path(path), None, ","
+    path, rows, form = Path(path), None, None
     ending = check_ending(path)
     if not path.is_file() or path.stat().st_size == 0:
         state = "is empty" if path.is_file() else "is not there"
@@ -85,7 +82,8 @@ def open_table(
     if ending == ".parquet":
         rows, names = _parquet_facts(path, column)
     else:
-        separator, names = _read_header(path)
+        form = _find_form(path)
+        names = list(form.names)
     if column not in names:
         remedy = "name the column of the texts (--text)"
         found = f"{path.name} has no column {column!r}"
@@ -93,7 +91,7 @@ def open_table(
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         raise DataProblem(f"{path.name} has two columns {double!r}", "names that differ")
-    return TextTable(path, column, tuple(names), rows, separator)
+    return TextTable(path, column, tuple(names), rows, form)
 
 # %% ../../notebooks/60_serving/35_text_table.ipynb #fdffe113
 def _parquet_facts(
@@ -128,9 +126,13 @@ def _batches(
             yield from file.iter_batches(4_096)
         return
     types = dict.fromkeys(table.names, string())
-    parse = csv.ParseOptions(delimiter=table.separator, newlines_in_values=True)
+    form = table.form
+    quote = not form.quotes_are_signs and '"'
+    options = {"quote_char": quote, "newlines_in_values": True}
+    parse = csv.ParseOptions(delimiter=form.separator, **options)
     convert = csv.ConvertOptions(column_types=types, strings_can_be_null=False)
-    block = csv.ReadOptions(block_size=4 * 1024**2, use_threads=False)
+    encoding = form.encoding.removesuffix("-sig")  # Arrow knows the mark by itself
+    block = csv.ReadOptions(block_size=4 * 1024**2, use_threads=False, encoding=encoding)
     with csv.open_csv(table.path, block, parse, convert) as reader:
         yield from reader
 
