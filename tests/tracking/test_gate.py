@@ -10,7 +10,7 @@ from mlops_lab.foundation.targets import TARGET_KINDS
 from mlops_lab.models.evaluation import confusion_matrix, macro_f1, reliability
 from mlops_lab.tracking.challenge import Challenge
 from mlops_lab.tracking.comparison import mcnemar, paired_gain, sign_test
-from mlops_lab.tracking.gate import judge, tell_targets
+from mlops_lab.tracking.gate import judge, tell_targets, usual_targets
 
 LABELS = np.array(["anger", "joy", "neutral", "sadness"])
 BEHAVED = {"negation": ([True] * 30 + [False] * 10, None), "names": ([True] * 40, None)}
@@ -387,3 +387,33 @@ def test_behaviour_is_judged_only_where_the_cases_know_the_labels(case):
 def test_a_fair_coin_is_not_suspicious():
     assert sign_test(20, 20) > 0.5 and sign_test(0, 9) == pytest.approx(1.0)
     assert sign_test(9, 0) == pytest.approx(2**-9)
+
+
+STARS = list("12345") * 60
+
+
+@pytest.mark.parametrize(
+    ("truth", "several", "least"),
+    [(STARS, False, 0.35), (["a", "b"], False, 0.5), (["a|b", "c", "d", "e"], True, 0.4)],
+)
+def test_data_of_ones_own_is_asked_for_more_than_guessing_reaches(truth, several, least):
+    asked = usual_targets(read_canvas().targets, truth, several=several)
+    assert asked["minimum_macro_f1"] == least
+
+
+@pytest.mark.parametrize(("share", "passes"), [(0.0, False), (0.4, True)])
+def test_stars_pass_with_less_than_half_and_guessing_does_not(share, passes):
+    rng, truth = np.random.default_rng(3), np.array(STARS)
+    answers = np.where(rng.random(len(truth)) < share, truth, rng.permutation(truth))
+    asked = usual_targets(read_canvas().targets, STARS)
+    verdict = judge(Challenge(truth, answers, **CHECKS), asked)
+    assert ("macro-F1" not in failed(verdict)) == passes
+
+
+def test_what_a_project_agreed_on_stays(tmp_path):
+    told = "targets:\n  minimum_macro_f1:\n    target: 0.9\n    unit: F1\n    reason: so\n"
+    (tmp_path / "canvas.yaml").write_text(told)
+    agreed_ones = read_canvas(tmp_path / "canvas.yaml").targets
+    assert usual_targets(agreed_ones, STARS) == agreed_ones
+    asked = read_canvas().targets.changed({"minimum_macro_f1": 0.4}, "the setting targets")
+    assert usual_targets(asked, STARS) == asked
