@@ -186,6 +186,7 @@ def create_app(
     handlers = dict.fromkeys((404, 405, 500), _no_route)
     routes = _routes(settings.language, list(roster.named))
     app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False  # it would send callers wherever their host header says
     door = Door(keys, RateLimit(settings.service_rate_per_s))
     app.state.desk = Desk(door, messages.limits_from(settings), roster)
     app.state.roster, app.state.service = roster, roster.default

@@ -160,7 +160,8 @@ def test_a_body_that_never_ends_is_408_and_a_task_stopped_from_outside_stays_sto
 
 
 def test_unknown_routes_and_methods_answer_in_json(app):
-    for method, path, status in (("GET", "/nothing", 404), ("PUT", "/score", 405)):
+    elsewhere = (("GET", "/nothing", 404), ("GET", "/score//", 404), ("PUT", "/score", 405))
+    for method, path, status in elsewhere:
         answer = call(app, method, path)
         assert answer.status == status and "GET /docs" in answer.json["remedy"]
 
