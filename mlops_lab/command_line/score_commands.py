@@ -81,7 +81,8 @@ def _score(
         ways = {"on_piece": partial(_show, shown), "restart": options["restart"]}
         report = score_file(job, model, store=store, **ways)
     facts = {"file": str(target), "model": model.name, "version": model.version}
-    return facts | vars(report)
+    remarks = table.form.remarks(place.name) if table.form else []
+    return facts | vars(report) | {"remarks": remarks}
 
 # %% ../../notebooks/95_command_line/30_score_commands.ipynb #0fa38141
 def _show(
@@ -104,7 +105,7 @@ def score(file: str, as_json: bool, **options: Any) -> None:
     counts = f"{told['scored']:,} scored, {told['refused']:,} not"
     resumed = f"; {told['resumed']:,} of them before" if told["resumed"] else ""
     line = f"{told['file']}: {told['rows']:,} rows by version {told['version']}, {counts}{resumed}"
-    answer(told, [line], as_json=as_json)
+    answer(told, [line, *(f"note: {one}" for one in told["remarks"])], as_json=as_json)
 
 # %% ../../notebooks/95_command_line/30_score_commands.ipynb #4e1456e5
 @main.group()

@@ -55,11 +55,7 @@ def _read_separated(
     )
     table = _check_width(table, path.name)
     table.attrs["repeated"] = sorted({name for name in form.names if form.names.count(name) > 1})
-    if form.encoding == "cp1252":
-        told = (
-            f"{path.name} is no UTF-8 and was read as Windows-1252: look whether accents are right"
-        )
-        table.attrs["remarks"] = [told]
+    table.attrs["remarks"] = form.remarks(path.name)
     return table
 
 # %% ../../notebooks/20_data/13_tables.ipynb #a39ea926

@@ -26,6 +26,15 @@ class ValueForm:
     names: tuple[str, ...]  # of the columns
     quotes_are_signs: bool = False  # of the texts, and not around a cell
 
+    def remarks(
+        self,
+        name: str,  # of the file
+    ) -> list[str]:  # sentences
+        "Say what was guessed, so that somebody looks."
+        if self.encoding != "cp1252":
+            return []
+        return [f"{name} is no UTF-8 and was read as Windows-1252: look whether accents are right"]
+
 # %% ../../notebooks/10_foundation/19_separated_values.ipynb #4b59c291
 _SIGNS, _LOOK = "\t,;|", 1 << 16  # separators, and characters to look at
 

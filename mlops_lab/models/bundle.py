@@ -28,8 +28,19 @@ import numpy as np
 from ..foundation.errors import LabError, ModelProblem, RecordProblem
 from ..foundation.records import canonical_json, digest_file, read_json
 from ..foundation.whole_files import written_whole
-from .forms import Features, describe_features, restore_features, restore_model
+from mlops_lab.models.forms import (
+    BlendFeatures,
+    BlendModel,
+    CoarserModel,
+    Features,
+    describe_features,
+    restore_features,
+    restore_model,
+)
 from .learning import CompiledModel
+from .rivals import RivalModel
+from .word_model import WordModel
+from .word_pieces import PieceFeatures
 
 # %% ../../notebooks/30_models/33_bundle.ipynb #478afc71
 _FORMAT = 1
@@ -103,6 +114,44 @@ def check_manifest(
             found = f"{name} in {folder.name} is not what the manifest says"
             raise ModelProblem(found, f"digest {files[name]}", remedy)
 
+# %% ../../notebooks/30_models/33_bundle.ipynb #4f035ec8
+def _longest_text(
+    features: Features,  # of one model
+) -> float:  # words or pieces
+    "Say how much of a text is read at most."
+    if isinstance(features, PieceFeatures):
+        least, most = 2, features.rules.longest  # the marks at both ends are always there
+    elif features.settings.ordered:
+        least, most = 1, features.settings.first
+    else:
+        return np.inf
+    if not isinstance(most, int) or most < least:
+        raise ModelProblem(f"features that read {most!r} words of a text", f"{least} or more")
+    return most
+
+# %% ../../notebooks/30_models/33_bundle.ipynb #a6c0eaf8
+def _check_reach(
+    features: Features,  # as restored
+    model: CompiledModel,  # as restored
+) -> None:
+    "Refuse features that read more of a text than the model has places for."
+    while isinstance(model, CoarserModel | RivalModel):
+        model = model.part
+    if isinstance(model, BlendModel):
+        given = features.parts if isinstance(features, BlendFeatures) else ()
+        if len(given) != len(model.parts):
+            found = f"{len(given)} parts of features for {len(model.parts)} of a blend"
+            raise ModelProblem(found, "as many features as models")
+        for part, own in zip(given, model.parts, strict=True):
+            _check_reach(part, own)
+    elif isinstance(model, WordModel):
+        longest = _longest_text(features)
+        if model.reach is not None and longest > model.reach:
+            found = (
+                f"features that read {longest} words of a text, a model with {model.reach} places"
+            )
+            raise ModelProblem(found, f"{model.reach} words at most", "train again")
+
 # %% ../../notebooks/30_models/33_bundle.ipynb #c09af7f6
 def load_bundle(
     folder: Path,  # a bundle folder
@@ -117,7 +166,8 @@ def load_bundle(
         )
         with np.load(io.BytesIO((folder / "weights.npz").read_bytes())) as stored:
             model = restore_model(dict(stored), card.get("several", False))
-        features = restore_features(record, model)
+        features = restore_features(record)
+        _check_reach(features, model)
         labels, version = list(card["labels"]), card["format"]
     except LabError:
         raise

@@ -26,8 +26,7 @@ from .encoder import encoder_model_from_arrays
 from .features import Bags, features_from_record, features_record
 from .learning import CompiledModel
 from .recurrence import recurrence_from_arrays
-from .rivals import RivalModel, rival_from_arrays
-from .word_model import WordModel
+from .rivals import rival_from_arrays
 from .word_pieces import PieceFeatures, pieces_from_record, pieces_record
 
 # %% ../../notebooks/30_models/17_forms.ipynb #fea78977
@@ -218,44 +217,6 @@ def restore_model(
     made = next((make for name, make in _FORMS.items() if name in arrays), bag_model_from_arrays)
     return made(arrays, several)
 
-# %% ../../notebooks/30_models/17_forms.ipynb #6118b3ed
-def _longest_text(
-    features: Features,  # of one model
-) -> float:  # words or pieces
-    "Say how much of a text is read at most."
-    if isinstance(features, PieceFeatures):
-        least, most = 2, features.rules.longest  # the marks at both ends are always there
-    elif features.settings.ordered:
-        least, most = 1, features.settings.first
-    else:
-        return np.inf
-    if not isinstance(most, int) or most < least:
-        raise ModelProblem(f"features that read {most!r} words of a text", f"{least} or more")
-    return most
-
-# %% ../../notebooks/30_models/17_forms.ipynb #fcbb498b
-def _check_reach(
-    features: Features,  # as restored
-    model: CompiledModel,  # as restored
-) -> None:
-    "Refuse features that read more of a text than the model has places for."
-    while isinstance(model, CoarserModel | RivalModel):
-        model = model.part
-    if isinstance(model, BlendModel):
-        given = features.parts if isinstance(features, BlendFeatures) else ()
-        if len(given) != len(model.parts):
-            found = f"{len(given)} parts of features for {len(model.parts)} of a blend"
-            raise ModelProblem(found, "as many features as models")
-        for part, own in zip(given, model.parts, strict=True):
-            _check_reach(part, own)
-    elif isinstance(model, WordModel):
-        longest = _longest_text(features)
-        if model.reach is not None and longest > model.reach:
-            found = (
-                f"features that read {longest} words of a text, a model with {model.reach} places"
-            )
-            raise ModelProblem(found, f"{model.reach} words at most", "train again")
-
 # %% ../../notebooks/30_models/17_forms.ipynb #fb940f15
 def describe_features(
     features: Features,  # of any kind
@@ -270,13 +231,8 @@ def describe_features(
 
 def restore_features(
     record: dict,  # from `describe_features`
-    model: CompiledModel | None = None,  # that shall read them; none: not looked at
 ) -> Features:  # the same features
-    "Restore features from their record, if a model can read them."
+    "Restore features from their record."
     if "parts" in record:
-        made = BlendFeatures(tuple(restore_features(part) for part in record["parts"]))
-    else:
-        made = pieces_from_record(record) if "pieces" in record else features_from_record(record)
-    if model is not None:
-        _check_reach(made, model)
-    return made
+        return BlendFeatures(tuple(restore_features(part) for part in record["parts"]))
+    return pieces_from_record(record) if "pieces" in record else features_from_record(record)

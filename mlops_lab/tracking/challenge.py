@@ -36,7 +36,7 @@ class Challenge:
     approved: str = ""  # who lets it return, if anybody does
     leaks: str = ""  # how the labels reached the candidate, if they did
     behaviour: dict[str, _Paired] = field(default_factory=dict)  # by capability
-    behaviour_judged: bool | None = None  # whether a case knows its labels; none: nobody looked
+    behaviour_judged: bool | None = None  # whether a case knows its labels; None: nobody looked
     several: bool = False  # whether a label such as joy|love means several
     certainty: Sequence[dict] = ()  # bins with confidence, accuracy, share and answers
     size_mb: float | None = None  # of the bundle, in megabytes
@@ -47,6 +47,11 @@ class Challenge:
         if not len(self.truth) or any(len(column) != len(self.truth) for column in columns):
             lengths = [len(self.truth), *map(len, columns)]
             raise DataProblem(f"columns of {lengths} rows", "test rows, and one answer for each")
+
+    @property
+    def lacks_behaviour(self) -> bool:
+        "Tell whether cases were never tried, rather than found not to fit."
+        return not self.behaviour and self.behaviour_judged is not False
 
 # %% ../../notebooks/40_tracking/07_challenge.ipynb #2b8f718e
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def _rule_behaviour(
     "Ask for the least mean pass rate."
     least = limits["minimum_behaviour"]
     required = f"{least:.0%} of the behavioural cases or more"
-    if not challenge.behaviour and challenge.behaviour_judged is not False:
+    if challenge.lacks_behaviour:
         return Reason("behaviour", False, "not measured", required)
     if not challenge.behaviour_judged:
         return Reason("behaviour", True, f"not judged: {_UNKNOWN}", required)
@@ -75,7 +75,7 @@ def _rule_kinds(
     rule = "kinds of behaviour"
     required = "the pass rate agreed for each kind of case, beyond chance"
     asked = {name for name in challenge.behaviour if f"behaviour.{name}" in limits.known}
-    if not challenge.behaviour and challenge.behaviour_judged is not False:
+    if challenge.lacks_behaviour:
         return Reason(rule, False, "not measured", required)
     if unmeasured := _find_unmeasured(challenge, limits):
         return _unmeasured_reason(unmeasured, limits, rule)

@@ -92,9 +92,7 @@ def test_the_command_of_cron_runs_the_pipeline(user):
     assert started_by(user) == ["schedule"]
 
 
-@pytest.mark.skipif(
-    not shutil.which("systemd-analyze"), reason="only systemd can judge units; it is not here"
-)
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="only systemd can judge units")
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_accepts_each_unit(user, name):
     folder = user / "mlops-lab" / "docs" / "scheduling"

@@ -33,6 +33,14 @@ def invoke(*words, code=0):
     return told
 
 
+def test_a_guessed_encoding_is_told(champion, tmp_path):
+    for encoding, notes in (("cp1252", 1), ("utf-8", 0)):
+        (tmp_path / "in.csv").write_text("text\nqué día, «sí»\n", encoding=encoding)
+        told = invoke("score", "in.csv", "--out", f"{encoding}.csv").output
+        assert told.count("note: in.csv is no UTF-8 and was read as Windows-1252") == notes
+        assert pd.read_csv(tmp_path / f"{encoding}.csv")["text"].tolist() == ["qué día, «sí»"]
+
+
 def test_a_file_is_scored_kept_exported_and_forgotten(champion, tmp_path):
     table = pd.DataFrame({"n": range(30), "message": ["what a great day", ""] * 15})
     table.to_csv(tmp_path / "in.csv", index=False)
