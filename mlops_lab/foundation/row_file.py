@@ -31,10 +31,17 @@ def insert_text(
     names: tuple[str, ...],  # of its columns
     *,
     rows: int,  # how many at once
+    beside: str = "",  # column: each row brings one value more, which must stand there already
 ) -> str:  # SQL
     "Write the statement that inserts rows."
-    places = f"({', '.join('?' * len(names))})"
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * rows)}"
+    width = len(names) + bool(beside)
+    values = ", ".join([f"({', '.join('?' * width)})"] * rows)
+    into = f"INSERT INTO {table} ({', '.join(names)})"
+    if not beside:
+        return f"{into} VALUES {values}"
+    taken = ", ".join(f"column{number}" for number in range(1, width))
+    known = f"column{width} IN (SELECT {beside} FROM {table})"
+    return f"{into} SELECT {taken} FROM (VALUES {values}) WHERE {known}"
 
 # %% ../../notebooks/10_foundation/13_row_file.ipynb #4fccc4a1
 _PAGES_AT_ONCE, _EVERY_S = 8_000, 5.0  # moved when it has so many pages of 4 kB, or so late
@@ -115,7 +122,10 @@ def _move_log(
         return None
     return 0 if moved == length else length  # whoever writes next begins the log again
 
-# %% ../../notebooks/10_foundation/13_row_file.ipynb #1cc13bd1
+# %% ../../notebooks/10_foundation/13_row_file.ipynb #a57f2322
+_TURN_S = 0.002  # for another thread to end its commit, which is sooner than by the long way
+
+
 class RowFile:
     "A SQLite file that takes rows at once or not at all."
 
@@ -129,7 +139,7 @@ class RowFile:
             timeout=0,
             isolation_level=None,
             check_same_thread=False,
-            cached_statements=2 * ROWS_AT_ONCE,
+            cached_statements=3 * ROWS_AT_ONCE,
         )
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -141,16 +151,17 @@ class RowFile:
         names: tuple[str, ...],  # of its columns
         *,
         rows: list[tuple],  # values in the order of the names
+        beside: str = "",  # column: rows whose last value does not stand there are left out
     ) -> bool:  # whether they are committed; if not, none of them is
         "Commit rows now, or leave it."
         if (
             self._keeper.is_full
             or not 1 <= len(rows) <= ROWS_AT_ONCE
-            or not self._free.acquire(blocking=False)
+            or not self._free.acquire(timeout=_TURN_S)
         ):
             return False
         try:
-            text = insert_text(table, names, rows=len(rows))
+            text = insert_text(table, names, rows=len(rows), beside=beside)
             self._connection.execute(text, tuple(chain.from_iterable(rows)))
             self._keeper.wrote(len(rows))
         except sqlite3.Error:  # the long way meets the same trouble, and tells it

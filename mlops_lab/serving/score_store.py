@@ -14,7 +14,7 @@ __all__ = ['ScoreStore']
 
 # %% ../../notebooks/60_serving/06_score_store.ipynb #b7664e66
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -58,11 +58,9 @@ class ScoreStore:
         self._short_way = None if power_safe or mask else keeper and RowFile(keeper.path, keeper)
         self._close = partial(_close, self._engine, self._queue, keeper, self._short_way)
         self.gauges = partial(_gauges, self._queue, keeper)
-        self.read = partial(read_score, self._engine)
-        self.count = partial(count_scores, self._engine)
-        self.known = partial(_find_known, self._engine)
-        self.frame = partial(read_frame, self._engine)
-        self.new_labels = partial(read_new_labels, self._engine)
+        readers = (read_score, count_scores, _find_known, read_frame, read_new_labels)
+        bound = (partial(read, self._engine) for read in readers)
+        self.read, self.count, self.known, self.frame, self.new_labels = bound
 
     @property
     def waiting(self) -> int:
@@ -79,10 +77,14 @@ class ScoreStore:
     def save_now(
         self,
         records: list[ScoreRecord],  # stored together or not at all
+        *,
+        beside: Sequence[
+            str
+        ] = (),  # ids of others, one per record: without its other, none is stored
     ) -> bool:  # whether they are committed; if not, submit them
         "Store records without waiting for anybody, or leave it."
         way = None if self._queue.waiting else self._short_way
-        return way is not None and way.append("scores", **_columns(records))
+        return way is not None and way.append("scores", **_columns(records, beside))
 
     def save(
         self,
@@ -112,10 +114,14 @@ _SHORT = ScoreRecord._fields[:-1]  # without labels, where nobody gives several
 
 def _columns(
     records: list[ScoreRecord],  # as answered
+    beside: Sequence[str],  # ids that have to be there, one per record, or none
 ) -> dict:  # names and rows, as `RowFile.append` takes them
-    if any(one.labels is not None for one in records):
-        return {"names": ScoreRecord._fields, "rows": records}
-    return {"names": _SHORT, "rows": [one[:-1] for one in records]}
+    names, rows = ScoreRecord._fields, records
+    if all(one.labels is None for one in records):
+        names, rows = _SHORT, [one[:-1] for one in records]
+    if beside:
+        rows = [(*row, other) for row, other in zip(rows, beside, strict=True)]
+    return {"names": names, "rows": rows, "beside": "score_id" if beside else ""}
 
 # %% ../../notebooks/60_serving/06_score_store.ipynb #ecc254a1
 def _masked(

@@ -6,7 +6,9 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from contextlib import closing
 
 import pytest
 from canary_examples import wait_for
@@ -86,6 +88,41 @@ def test_the_short_way_waits_for_nobody_and_leaves_what_it_cannot_do(store, tmp_
     assert not store.save_now([make_record()])
     store._queue._waiting -= 1
     assert store.count() == 2
+
+
+def test_no_copy_is_stored_beside_an_answer_that_is_erased_meanwhile(store, tmp_path):
+    orphans = (
+        "SELECT count(*) FROM scores WHERE variant = 'shadow' AND caller NOT IN"
+        " (SELECT score_id FROM scores)"
+    )
+    told = []
+    with closing(sqlite3.connect(tmp_path / "scores.db", check_same_thread=False)) as other:
+        for number in range(40):
+            answers = [make_record() for _ in range(50)]
+            store.save(answers)
+            ids = [one.score_id for one in answers]
+            copies = [
+                make_record()._replace(variant="shadow", caller=one.score_id) for one in answers
+            ]
+            eraser = threading.Thread(target=erase, args=(other, ids))
+            for place, start in enumerate(range(0, 50, 10)):
+                if place == number % 5:
+                    eraser.start()
+                part = slice(start, start + 10)  # refused while the other one writes
+                told.append(store.save_now(copies[part], beside=ids[part]))
+            eraser.join()
+            assert other.execute(orphans).fetchone() == (0,)
+        assert other.execute("SELECT count(*) FROM scores").fetchone() == (0,)
+    assert any(told)
+
+
+def erase(connection, ids):
+    """Erase answers and what was stored beside them, in one transaction."""
+    marks = ", ".join("?" * len(ids))
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"DELETE FROM scores WHERE caller IN ({marks})", ids)
+    connection.execute(f"DELETE FROM scores WHERE score_id IN ({marks})", ids)
+    connection.commit()
 
 
 def test_a_store_that_survives_a_power_cut_has_no_short_way(tmp_path):
