@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #fde6a66f
 _GRACE_S = 5  # for requests in work when the service is told to stop
+_EARS = 16  # callers taken in at once: from each socket, libuv takes one per turn of the event loop
 _SWITCH_S = 0.0002  # a thread beside the event loop, such as that of the copies, gives way so soon
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #e1442301
@@ -116,7 +117,7 @@ def serve(
         sys.stderr.flush()
         gc.freeze()  # what is loaded stays, and is not looked through again and again
         sys.setswitchinterval(_SWITCH_S)
-        server.run(sockets=[listener])
+        server.run(sockets=[listener, *(listener.dup() for _ in range(1, _EARS))])
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #8caf1a45
 def main(

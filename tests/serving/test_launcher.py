@@ -1,14 +1,19 @@
 """The service as a real process: ready, answering, gone."""
 
 import json
+import selectors
 import signal
 import socket
+import statistics
 import subprocess
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from canary_examples import PROGRAM, children_of, runs, wait_for
+from http_examples import request
 
 import mlops_lab
 from mlops_lab.foundation.errors import ServiceProblem
@@ -50,6 +55,37 @@ def test_without_the_quick_parser_every_request_goes_the_usual_way(lab, bundle):
     with running_service(lab, bundle=bundle, program=program) as client:
         told = client.score(["good", "bad"])
         assert [one["label"] for one in told["scores"]] == ["joy", "sadness"]
+
+
+def answers_until_all_have_one(address, callers=64):
+    """Let callers come in the same moment and ask again and again; count all their answers."""
+    asked, told, count = request(x_api_key="secret"), set(), 0
+    with selectors.DefaultSelector() as ready, ExitStack() as stack:
+        for _ in range(callers):
+            line = stack.enter_context(closing(socket.socket()))
+            line.setblocking(False)
+            line.connect_ex((address.hostname, address.port))
+            ready.register(line, selectors.EVENT_WRITE)
+        while len(told) < callers:
+            events = ready.select(timeout=20)
+            assert events, f"{len(told)} of {callers} were answered"
+            for key, event in events:
+                if event & selectors.EVENT_WRITE:
+                    key.fileobj.send(asked)
+                    ready.modify(key.fileobj, selectors.EVENT_READ)
+                else:
+                    assert key.fileobj.recv(65_536).startswith(b"HTTP/1.1 200")
+                    told.add(key.fd)
+                    count += 1
+                    ready.modify(key.fileobj, selectors.EVENT_WRITE)
+    return count
+
+
+def test_callers_who_come_together_are_taken_in_together(lab, bundle):
+    with running_service(lab, bundle=bundle, program=PROGRAM) as client:
+        counts = [answers_until_all_have_one(urlsplit(client.address)) for _ in range(9)]
+    # one newcomer a turn of the event loop: the others ask a thousand times before the last is in
+    assert statistics.median(counts) < 400
 
 
 def test_told_to_stop_it_closes_its_store_and_says_nothing(lab, bundle):
