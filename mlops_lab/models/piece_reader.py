@@ -12,13 +12,59 @@ __all__ = ['PieceReader', 'PlainReader', 'make_reader']
 
 # %% ../../notebooks/30_models/05_piece_reader.ipynb #ad59d9ef
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .features import Bags, NgramFeatures, tokens
+
+# %% ../../notebooks/30_models/05_piece_reader.ipynb #801a2e64
+class _KnownPairs:
+    "Numbers pairs by a vocabulary."
+
+    def __init__(self, features: NgramFeatures) -> None:
+        named = [key[2:].split(" ") for key in features.vocabulary if key.startswith("p|")]
+        words = dict.fromkeys(chain.from_iterable(named))
+        self._places, self._base = {word: i for i, word in enumerate(words)}, len(words) + 1
+        self._nobody = array("q", [len(words)]).tobytes()
+        places = self._places
+        known = [(places[a] * self._base + places[b], *features.pair_ids([a, b])) for a, b in named]
+        known = [*sorted(known), (2**63 - 1, -1)]  # the end, so that every search ends at a pair
+        self._keys = np.array([key for key, _ in known], np.int64)
+        self._numbers = np.array([number for _, number in known], np.int32)
+
+    def spell(self, words: list[str]) -> bytes:
+        places, nobody = self._places, self._base - 1
+        return array("q", [places.get(word, nobody) for word in words]).tobytes()
+
+    def find(self, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:  # numbers, and whose
+        words = np.frombuffer(self._nobody + self._nobody.join(texts), np.int64)
+        keys = words[:-1] * self._base + words[1:]
+        found = self._keys.searchsorted(keys)
+        (hits,) = (self._keys.take(found) == keys).nonzero()
+        numbers = self._numbers.take(found.take(hits))
+        if len(texts) == 1:
+            return numbers, np.zeros_like(hits)
+        ends = np.cumsum([len(text) // 8 + 1 for text in texts])  # with the word between two
+        return numbers, ends.searchsorted(hits, "right")
+
+# %% ../../notebooks/30_models/05_piece_reader.ipynb #f9534a70
+class _AnyPairs:
+    "Numbers pairs by their hash, or none."
+
+    def __init__(self, features: NgramFeatures) -> None:
+        self._features = features
+
+    def spell(self, words: list[str]) -> bytes:
+        return "".join(f"{word} " for word in words).encode("utf-8", "surrogatepass")
+
+    def find(self, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:  # numbers, and whose
+        words = (text.decode("utf-8", "surrogatepass").split() for text in texts)
+        numbers = [self._features.pair_ids(one) for one in words]
+        owners = np.arange(len(texts)).repeat([len(one) for one in numbers])
+        return np.fromiter(chain.from_iterable(numbers), np.int32), owners
 
 # %% ../../notebooks/30_models/05_piece_reader.ipynb #c4f0de78
 _TEXT_LIMIT = 20_000  # characters of a text that count, as in `tokens`
@@ -28,7 +74,7 @@ _RECENT = 256  # texts whose measures are kept until the next are read
 
 
 class _Piece(NamedTuple):
-    words: tuple[str, ...]  # its tokens
+    words: bytes  # its tokens, as the pairs are told of them
     ids: bytes  # int32 feature numbers of these words
     counts: int  # its words; from bit 20 on those of letters, from bit 40 on the unknown of them
 
@@ -39,13 +85,14 @@ _COUNT = 2**20 - 1  # bits of one count: a text has 20,000 characters at most
 def _read_piece(
     piece: str,  # without spaces
     features: NgramFeatures,  # of the model
+    pairs: _KnownPairs | _AnyPairs,  # of the same model
 ) -> _Piece:
     words = tokens(piece)
     ids = [i for word in words for i in features.word_ids(word)]
     lettered = [word for word in words if word[0].isalpha()]
     unknown = round(features.unknown_share(lettered) * len(lettered))
     counts = len(words) | len(lettered) << 20 | unknown << 40
-    return _Piece(tuple(words), array("i", ids).tobytes(), counts)
+    return _Piece(pairs.spell(words), array("i", ids).tobytes(), counts)
 
 # %% ../../notebooks/30_models/05_piece_reader.ipynb #a1ada10b
 def _counted(
@@ -65,21 +112,6 @@ def _counted(
     starts = distinct.searchsorted(np.arange(texts + 1, dtype=keys.dtype) << shift)
     return Bags((distinct & ((1 << shift) - 1)).astype(np.int32), counts, starts)
 
-# %% ../../notebooks/30_models/05_piece_reader.ipynb #c67b07a0
-def _pair_reader(
-    features: NgramFeatures,  # of the model
-) -> Callable[[list[str]], list[int]]:  # tokens in, numbers of their pairs out
-    if features.settings.buckets or not features.settings.pairs:
-        return features.pair_ids
-    names = (key[2:].split(" ") for key in features.vocabulary if key.startswith("p|"))
-    numbers = {tuple(words): features.pair_ids(words)[0] for words in names}
-
-    def read(words: list[str]) -> list[int]:
-        found = map(numbers.get, zip(words, words[1:], strict=False))
-        return [number for number in found if number is not None]
-
-    return read
-
 # %% ../../notebooks/30_models/05_piece_reader.ipynb #d58b04da
 class PieceReader:
     "Turns texts into bags, and remembers their pieces."
@@ -88,23 +120,25 @@ class PieceReader:
         self,
         features: NgramFeatures,  # of the model
     ) -> None:
-        self._features, self._pairs = features, _pair_reader(features)
+        self._features, settings = features, features.settings
+        is_known = settings.pairs and not settings.buckets
+        self._pairs = (_KnownPairs if is_known else _AnyPairs)(features)
         self._pieces: dict[str, _Piece] = {}
         self._recent: dict[str, int] = {}
 
-    def _read(self, text: str) -> tuple[list[str], bytes, int]:
+    def _read(self, text: str) -> tuple[bytes, bytes, int]:
         pieces = text[:_TEXT_LIMIT].split()
         if not pieces:
-            return [], b"", 0
+            return b"", b"", 0
         try:
             reads = [*map(self._pieces.__getitem__, pieces)]
         except KeyError:
             reads = [self._pieces.get(piece) or self._remember(piece) for piece in pieces]
         words, ids, counts = zip(*reads, strict=True)
-        return list(chain.from_iterable(words)), b"".join(ids), sum(counts)
+        return b"".join(words), b"".join(ids), sum(counts)
 
     def _remember(self, piece: str) -> _Piece:
-        read = _read_piece(piece, self._features)
+        read = _read_piece(piece, self._features, self._pairs)
         if len(piece) <= _PIECE_LIMIT:  # so that no stranger fills the memory
             if len(self._pieces) > _CACHE_LIMIT:
                 self._pieces = {}
@@ -116,24 +150,18 @@ class PieceReader:
         texts: Sequence[str],  # any texts
     ) -> Bags:  # their features, in the order of the numbers
         "Count the features of many texts."
-        parts, pairs, sizes, pair_sizes, recent = [], [], [], [], {}
-        for text in texts:
-            words, ids, recent[text] = self._read(text)
-            of_text = self._pairs(words)
-            pairs += of_text
-            pair_sizes.append(len(of_text))
-            parts.append(ids)
-            sizes.append(len(ids) // 4)
+        reads = [self._read(text) for text in texts]
         if len(texts) <= _RECENT:
-            self._recent = recent
-        parts.append(array("i", pairs))
-        keys = np.frombuffer(bytearray().join(parts), np.int32)
+            self._recent = {text: counts for text, (_, _, counts) in zip(texts, reads, strict=True)}
+        pairs, owners = self._pairs.find([words for words, _, _ in reads])
+        ids = np.frombuffer(b"".join([ids for _, ids, _ in reads]), np.int32)
         shift = self._features.size.bit_length()
-        if len(texts) > 1:
+        if len(texts) != 1:
             kind = np.int32 if (len(texts) + 1) << shift < 2**31 else np.int64
             ranges = np.arange(len(texts), dtype=kind) << shift
-            keys = keys + np.concatenate((ranges, ranges)).repeat(sizes + pair_sizes)
-        return _counted(keys, len(texts), shift)
+            ids = ids + ranges.repeat([len(ids) // 4 for _, ids, _ in reads])
+            pairs = pairs + ranges.take(owners)
+        return _counted(np.concatenate((ids, pairs)), len(texts), shift)
 
     def measure(
         self,
