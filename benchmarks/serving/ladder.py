@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 import uvicorn
 
+from mlops_lab.foundation.listening import bind_port, listen
 from mlops_lab.foundation.settings import Settings
 from mlops_lab.models.scorer import load_scorer
 from mlops_lab.serving import messages, score_route, scoring, service
@@ -63,11 +64,9 @@ def main():
         store = NoStore() if "store" in parts else ScoreStore(path, power_safe="power" in parts)
         app = service.create_app(Settings(), folder_source(bundle, load_scorer), store)
         leave_out(parts, app)
-        config = uvicorn.Config(
-            app, port=port, log_level="warning", access_log=False, proxy_headers=False
-        )
+        config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
         config.http, config.server_header = scoring_protocol(app.state.desk), False
-        uvicorn.Server(config).run()
+        uvicorn.Server(config).run(sockets=listen(bind_port("127.0.0.1", port)))
 
 
 if __name__ == "__main__":

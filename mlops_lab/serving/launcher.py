@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 import mlops_lab
 from ..foundation.access_keys import KeyRing
 from ..foundation.errors import LabError, ServiceProblem
-from ..foundation.listening import bind_port
+from ..foundation.listening import bind_port, listen
 from ..foundation.settings import Settings, read_settings
 from ..foundation.text_rules import PERSONAL_RULES, make_cleaner
 from ..foundation.workspace import find_keys, open_workspace
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #fde6a66f
 _GRACE_S = 5  # for requests in work when the service is told to stop
-_EARS = 16  # callers taken in at once: from each socket, libuv takes one per turn of the event loop
 _SWITCH_S = 0.0002  # a thread beside the event loop, such as that of the copies, gives way so soon
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #e1442301
@@ -112,12 +111,12 @@ def serve(
     with closing(store), watched(served, store, keys=keys):
         app = create_app(settings, [one.source for one in served], store, keys=keys)
         server = uvicorn.Server(_configured(app))
-        listener.listen(2048)
+        ears = listen(listener)
         sys.stderr.write(json.dumps({"listening": list(listener.getsockname()[:2])}) + "\n")
         sys.stderr.flush()
         gc.freeze()  # what is loaded stays, and is not looked through again and again
         sys.setswitchinterval(_SWITCH_S)
-        server.run(sockets=[listener, *(listener.dup() for _ in range(1, _EARS))])
+        server.run(sockets=ears)
 
 # %% ../../notebooks/60_serving/30_launcher.ipynb #8caf1a45
 def main(
