@@ -74,9 +74,7 @@ def _stand_back() -> None:
 def _copied(
     slips: list[Slip],  # of answers
     other: dict[str, LoadedModel],  # the other model, by the version that answered
-) -> list[
-    tuple | str | None
-]:  # values of a record, same order; None where a third version answered
+) -> list[tuple | str | None]:  # values of records; None where a third version answered
     found: list[tuple | str | None] = [None] * len(slips)
     for version, model in other.items():
         places = [place for place, slip in enumerate(slips) if slip.version == version]
@@ -192,7 +190,8 @@ def _keep(
         if not store.save_now(copies, beside=answered):
             known = store.known(answered)
             kept = [one.copy for one in pairs if one.answered.score_id in known]
-            store.save(kept) if kept else None
+            if kept:
+                store.save(kept)
     except (LabError, ValueError):
         return False
     return True

@@ -78,9 +78,7 @@ class ScoreStore:
         self,
         records: list[ScoreRecord],  # stored together or not at all
         *,
-        beside: Sequence[
-            str
-        ] = (),  # ids of others, one per record: without its other, none is stored
+        beside: Sequence[str] = (),  # an id per record, which is left out if that is not there
     ) -> bool:  # whether they are committed; if not, submit them
         "Store records without waiting for anybody, or leave it."
         way = None if self._queue.waiting else self._short_way

@@ -76,9 +76,8 @@ def usual_targets(
     floor = targets.known["minimum_macro_f1"]
     sets = [label.split("|") if several else [label] for label in truth]
     labels = {label for one in sets for label in one}
-    guessed = (
-        sum(map(len, sets)) / len(sets) / len(labels)
-    )  # by drawing labels as often as they are
+    # whoever draws labels as often as they are finds each about so often
+    guessed = sum(map(len, sets)) / len(sets) / len(labels)
     least = round(guessed + _ABOVE_GUESSING, 3)
     if not floor.is_usual or least >= floor.value:
         return targets
